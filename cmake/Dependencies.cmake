@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every third-party package is found here, once; docs/dependencies.md says what each is for.
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(Boost 1.88 CONFIG REQUIRED COMPONENTS json url)
+find_package(fmt CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
+pkg_check_modules(libmongoc REQUIRED IMPORTED_TARGET libmongoc-1.0)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(GTest REQUIRED)
+find_path(RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
+find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
+
+# One place for the settings that must be the same in every room.
+add_library(netbuild_third_party INTERFACE)
+target_link_libraries(netbuild_third_party INTERFACE Boost::headers Boost::json Boost::url fmt::fmt
+                                                     Threads::Threads)
+target_compile_definitions(
+    netbuild_third_party
+    INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_HAS_CO_AWAIT BOOST_ASIO_DISABLE_BOOST_COROUTINE
+              SPDLOG_FMT_EXTERNAL)

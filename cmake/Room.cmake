@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# A room is a static library with its own include folder; its tests stand beside its code.
+
+# netbuild_room(NAME [DEPENDS room…] [LIBRARIES target…])
+# Sources are all *.cpp of the folder, without *_test.cpp. Headers are include/NAME/*.hpp, and
+# others include them as "NAME/x.hpp".
+function(netbuild_room name)
+    cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+    file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+    list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+    file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
+    set(target netbuild_${name})
+    list(TRANSFORM ROOM_DEPENDS PREPEND netbuild_)
+    if(sources)
+        add_library(${target} STATIC ${sources})
+        target_include_directories(${target} PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/include"
+                                   PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+        target_link_libraries(${target} PUBLIC ${ROOM_DEPENDS} netbuild_third_party
+                              PRIVATE ${ROOM_LIBRARIES})
+        target_precompile_headers(${target} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    else()
+        add_library(${target} INTERFACE)
+        target_include_directories(${target} INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/include")
+        target_link_libraries(${target} INTERFACE ${ROOM_DEPENDS} netbuild_third_party)
+    endif()
+    if(tests)
+        netbuild_test(${name}_test LABEL unit SOURCES ${tests} ROOMS ${name}
+                      LIBRARIES ${ROOM_LIBRARIES})
+    endif()
+endfunction()
+
+# netbuild_test(NAME LABEL unit|contract|golden|… SOURCES file… ROOMS room… [LIBRARIES target…]
+#               [TIMEOUT_S seconds])
+# Every TEST() becomes a ctest of its own, named SUITE.sentence.
+include(GoogleTest)
+function(netbuild_test name)
+    cmake_parse_arguments(TEST "" "LABEL;TIMEOUT_S" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+    if(NOT TEST_TIMEOUT_S)
+        set(TEST_TIMEOUT_S 60)
+    endif()
+    list(TRANSFORM TEST_ROOMS PREPEND netbuild_)
+    add_executable(${name} ${TEST_SOURCES})
+    target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}" ${RAPIDCHECK_INCLUDE})
+    target_link_libraries(${name} PRIVATE ${TEST_ROOMS} ${TEST_LIBRARIES} GTest::gtest_main
+                                          ${RAPIDCHECK_LIBRARY})
+    target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                         PROPERTIES LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT_S})
+endfunction()

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/value.hpp"
+
+#include <algorithm>
+
+namespace netbuild {
+
+Object::Object() noexcept = default;
+Object::Object(std::initializer_list<Member> members) : members_(members) {}
+Object::Object(const Object&) = default;
+Object::Object(Object&&) noexcept = default;
+Object& Object::operator=(const Object&) = default;
+Object& Object::operator=(Object&&) noexcept = default;
+Object::~Object() = default;
+
+const Value* Object::find(std::string_view key) const noexcept {
+    for (const auto& [name, value] : members_) {
+        if (name == key) return &value;
+    }
+    return nullptr;
+}
+
+Value* Object::find(std::string_view key) noexcept {
+    return const_cast<Value*>(std::as_const(*this).find(key));
+}
+
+Value& Object::set(std::string_view key, Value value) {
+    if (Value* existing = find(key)) {
+        *existing = std::move(value);
+        return *existing;
+    }
+    return members_.emplace_back(Member{std::string(key), std::move(value)}).value;
+}
+
+Object& Object::object_at(std::string_view key) {
+    Value* member = find(key);
+    if (!member) member = &members_.emplace_back(Member{std::string(key), Object{}}).value;
+    if (!member->is<Object>()) *member = Object{};
+    return *member->get_if<Object>();
+}
+
+void Object::append(std::string key, Value value) {
+    members_.push_back({std::move(key), std::move(value)});
+}
+
+bool Object::erase(std::string_view key) {
+    const auto member = std::find_if(members_.begin(), members_.end(),
+                                     [&](const Member& m) { return m.key == key; });
+    if (member == members_.end()) return false;
+    members_.erase(member);
+    return true;
+}
+
+void Object::reserve(std::size_t members) { members_.reserve(members); }
+
+bool operator==(const Object& left, const Object& right) {
+    return left.size() == right.size() &&
+           std::all_of(left.begin(), left.end(), [&](const Object::Member& member) {
+               const Value* other = right.find(member.key);
+               return other && *other == member.value;
+           });
+}
+
+std::string_view Value::string_or(std::string_view otherwise) const noexcept {
+    const auto* text = get_if<std::string>();
+    return text ? std::string_view(*text) : otherwise;
+}
+
+std::int64_t Value::integer_or(std::int64_t otherwise) const noexcept {
+    if (const auto* narrow = get_if<std::int32_t>()) return *narrow;
+    if (const auto* wide = get_if<std::int64_t>()) return *wide;
+    return otherwise;
+}
+
+const Value* Value::at_path(std::string_view dotted) const noexcept {
+    const Value* value = this;
+    while (value) {
+        const auto* object = value->get_if<Object>();
+        if (!object) return nullptr;
+        const auto dot = dotted.find('.');
+        value = object->find(dotted.substr(0, dot));
+        if (dot == std::string_view::npos) return value;
+        dotted.remove_prefix(dot + 1);
+    }
+    return nullptr;
+}
+
+} // namespace netbuild
