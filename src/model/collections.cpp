@@ -8,10 +8,17 @@ std::string escape_key(std::string_view name) {
     key.reserve(name.size());
     for (const char c : name) {
         switch (c) {
-        case '%': key += "%25"; break;
-        case '.': key += "%2E"; break;
-        case '$': key += "%24"; break;
-        default: key += c;
+        case '%':
+            key += "%25";
+            break;
+        case '.':
+            key += "%2E";
+            break;
+        case '$':
+            key += "%24";
+            break;
+        default:
+            key += c;
         }
     }
     return key;

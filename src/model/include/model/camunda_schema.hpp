@@ -44,7 +44,7 @@ enum class hi_ext_task_log { id, ext_task_id, retries, topic_name, worker_id, er
 enum class ru_execution { id, proc_inst_id };
 enum class ru_task { id, execution_id, proc_inst_id, proc_def_id, case_execution_id, case_inst_id, case_def_id, name, parent_task_id, description, task_def_key, owner, assignee, delegation, priority, create_time, last_updated, due_date, follow_up_date, suspension_state, tenant_id, task_state };
 enum class ru_variable { id };
-enum class ru_job { id, process_instance_id, retries, duedate, handler_type, job_def_id, suspension_state, tenant_id };
+enum class ru_job { id, type, process_instance_id, retries, duedate, handler_type, job_def_id, suspension_state, tenant_id };
 enum class ru_jobdef { id, act_id, job_type };
 enum class re_procdef { id, category, name, key, version, deployment_id, resource_name, suspension_state, tenant_id, version_tag, history_ttl, startable };
 enum class re_deployment { id, name, deploy_time, source, tenant_id };

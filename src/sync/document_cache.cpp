@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync/document_cache.hpp"
+
+#include "model/collections.hpp"
+
+namespace netbuild::sync {
+namespace {
+
+std::size_t bytes_of(const Value& value) {
+    std::size_t bytes = sizeof(Value);
+    if (const auto* text = value.get_if<std::string>()) return bytes + text->capacity();
+    if (const auto* binary = value.get_if<Binary>()) return bytes + binary->bytes.capacity();
+    if (const auto* array = value.get_if<Array>()) {
+        for (const auto& element : *array) bytes += bytes_of(element);
+    } else if (const auto* object = value.get_if<Object>()) {
+        for (const auto& member : *object) bytes += sizeof(std::string) + bytes_of(member.value);
+    }
+    return bytes;
+}
+
+} // namespace
+
+const Object& CachedDocument::object(std::string_view key) const noexcept {
+    static const Object empty;
+    const Value* member = find(key);
+    const auto* found = member ? member->get_if<Object>() : nullptr;
+    return found ? *found : empty;
+}
+
+Object& CachedDocument::edit() {
+    if (!body_) {
+        body_ = std::make_shared<Value>(Object{{"_id", id_}});
+    } else if (shared_) {
+        body_ = std::make_shared<Value>(*body_);
+    }
+    shared_ = false;
+    return *body_->get_if<Object>();
+}
+
+bool CachedDocument::set(std::string_view key, Value value) {
+    const Value* current = find(key);
+    if (current && *current == value) return false;
+    edit().set(key, std::move(value));
+    return true;
+}
+
+bool CachedDocument::set_in(std::string_view map, std::string_view key, Value value) {
+    const Value* current = object(map).find(key);
+    if (current && *current == value) return false;
+    edit().object_at(map).set(key, std::move(value));
+    return true;
+}
+
+bool CachedDocument::erase_in(std::string_view map, std::string_view key) {
+    if (!object(map).contains(key)) return false;
+    return edit().object_at(map).erase(key);
+}
+
+void CachedDocument::remove() {
+    body_.reset();
+    shared_ = false;
+}
+
+void DocumentCache::stamp(CachedDocument& document, std::uint64_t lsn, Date at) {
+    if (document.exists()) {
+        document.edit().set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}, {"at", at}});
+    }
+    document.lsn_ = lsn;
+    if (!std::exchange(document.dirty_, true)) dirty_.push_back(&document);
+}
+
+CachedDocument* DocumentCache::find(std::string_view collection, std::string_view id) {
+    const auto found = documents_.find(Key(collection, id));
+    if (found == documents_.end()) return nullptr;
+    order_.splice(order_.begin(), order_, found->second->place_);
+    return found->second.get();
+}
+
+CachedDocument& DocumentCache::put(std::string_view collection, std::string id, const ValuePtr& body) {
+    if (CachedDocument* existing = find(collection, id)) return *existing;
+    auto made = std::make_unique<CachedDocument>(collection, std::move(id));
+    if (body) {
+        // The store's answer may be shared with others: it is copied before the first change.
+        made->body_ = std::const_pointer_cast<Value>(body);
+        made->shared_ = true;
+        const Value* lsn = body->at_path("sync.lsn");
+        made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
+        made->bytes_ = bytes_of(*body);
+    }
+    bytes_ += made->bytes_;
+    order_.push_front(made.get());
+    made->place_ = order_.begin();
+    CachedDocument& document = *made;
+    documents_.emplace(Key(document.collection_, document.id_), std::move(made));
+    return document;
+}
+
+std::vector<DocumentWrite> DocumentCache::take_dirty() {
+    std::vector<DocumentWrite> writes;
+    writes.reserve(dirty_.size());
+    for (CachedDocument* document : dirty_) {
+        document->dirty_ = false;
+        ++document->in_flight_;
+        DocumentWrite write;
+        write.collection = document->collection_;
+        write.id = document->id_;
+        write.lsn = document->lsn_;
+        write.kind = document->body_ ? DocumentWrite::Kind::replace : DocumentWrite::Kind::erase;
+        write.body = document->body_;
+        document->shared_ = document->body_ != nullptr;
+        const Value* instance = document->find("processInstanceId");
+        write.partition = instance ? instance->string_or() : std::string_view{};
+        bytes_ -= document->bytes_;
+        document->bytes_ = document->body_ ? bytes_of(*document->body_) : 0;
+        bytes_ += document->bytes_;
+        writes.push_back(std::move(write));
+    }
+    dirty_.clear();
+    return writes;
+}
+
+void DocumentCache::written(const std::vector<DocumentWrite>& writes) {
+    for (const DocumentWrite& write : writes) {
+        const auto found = documents_.find(Key(write.collection, write.id));
+        if (found == documents_.end()) continue;
+        CachedDocument& document = *found->second;
+        --document.in_flight_;
+        if (document.body_ == write.body && document.in_flight_ == 0) {
+            document.shared_ = false;
+            // An ended instance is hardly ever touched again.
+            const Value* ended = document.find("endedAt");
+            if (ended && !ended->is_null() && !document.dirty_) {
+                order_.splice(order_.end(), order_, document.place_);
+            }
+        }
+    }
+    evict();
+}
+
+void DocumentCache::evict() {
+    auto place = order_.end();
+    while (place != order_.begin() &&
+           (documents_.size() > limits_.documents_max || bytes_ > limits_.bytes_max)) {
+        --place;
+        CachedDocument& document = **place;
+        if (document.dirty_ || document.in_flight_ > 0) continue;
+        bytes_ -= document.bytes_;
+        const Key key(document.collection_, document.id_);
+        place = order_.erase(place);
+        documents_.erase(documents_.find(key));
+    }
+}
+
+void DocumentCache::clear() {
+    order_.clear();
+    dirty_.clear();
+    documents_.clear();
+    bytes_ = 0;
+}
+
+} // namespace netbuild::sync

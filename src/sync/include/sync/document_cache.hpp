@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "model/value.hpp"
+#include "ports/document_store.hpp"
+
+namespace netbuild::sync {
+
+/// A document as the projection sees it: the store's content with every projected transaction
+/// folded in. The body is shared with batches on their way to the store and copied before the next
+/// change to it.
+class CachedDocument {
+public:
+    CachedDocument(std::string_view collection, std::string id)
+        : collection_(collection), id_(std::move(id)) {}
+
+    [[nodiscard]] std::string_view collection() const noexcept { return collection_; }
+    [[nodiscard]] const std::string& id() const noexcept { return id_; }
+    [[nodiscard]] bool exists() const noexcept { return body_ != nullptr; }
+    /// Position::number of the last transaction folded in.
+    [[nodiscard]] std::uint64_t lsn() const noexcept { return lsn_; }
+    [[nodiscard]] bool dirty() const noexcept { return dirty_; }
+    /// Only if it exists.
+    [[nodiscard]] const Object& body() const noexcept { return *body_->get_if<Object>(); }
+    [[nodiscard]] const Value* find(std::string_view key) const noexcept {
+        return body_ ? body().find(key) : nullptr;
+    }
+    /// The member if it is an object, else an empty one.
+    [[nodiscard]] const Object& object(std::string_view key) const noexcept;
+
+    /// Makes the document if it is missing.
+    Object& edit();
+    /// True if that changed anything.
+    bool set(std::string_view key, Value value);
+    bool set_in(std::string_view map, std::string_view key, Value value);
+    bool erase_in(std::string_view map, std::string_view key);
+    /// The document is to be removed from the store.
+    void remove();
+
+private:
+    friend class DocumentCache;
+    std::string_view collection_;
+    std::string id_;
+    std::shared_ptr<Value> body_;
+    std::uint64_t lsn_ = 0;
+    bool dirty_ = false;
+    bool shared_ = false;  // body_ is in a batch on its way to the store
+    unsigned in_flight_ = 0; // batches that hold a state of it
+    std::size_t bytes_ = 0;
+    std::list<CachedDocument*>::iterator place_; // in the cache's order of use
+};
+
+/// The documents that the projection works on. Bounded: what was used longest ago leaves, unless it
+/// is dirty or on its way to the store.
+class DocumentCache {
+public:
+    struct Limits {
+        std::size_t documents_max;
+        std::size_t bytes_max;
+    };
+    explicit DocumentCache(Limits limits) : limits_(limits) {}
+
+    /// Null if it has to be loaded first.
+    [[nodiscard]] CachedDocument* find(std::string_view collection, std::string_view id);
+    /// `body` null: the store has none.
+    CachedDocument& put(std::string_view collection, std::string id, const ValuePtr& body);
+    /// Everything dirty, as writes that share the bodies; the documents are clean afterwards.
+    [[nodiscard]] std::vector<DocumentWrite> take_dirty();
+    /// The batch with these writes is durable.
+    void written(const std::vector<DocumentWrite>& writes);
+    void evict();
+    [[nodiscard]] std::size_t dirty_count() const noexcept { return dirty_.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
+    /// Stamps `sync` and marks the document to be written.
+    void stamp(CachedDocument& document, std::uint64_t lsn, Date at);
+    void clear();
+
+private:
+    struct KeyHash {
+        std::size_t operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
+            return std::hash<std::string_view>{}(key.second) ^
+                   reinterpret_cast<std::uintptr_t>(key.first.data());
+        }
+    };
+    using Key = std::pair<std::string_view, std::string_view>;
+
+    Limits limits_;
+    // Keys view the collection's constant and the document's own id.
+    std::unordered_map<Key, std::unique_ptr<CachedDocument>, KeyHash> documents_;
+    std::list<CachedDocument*> order_; // newest first
+    std::vector<CachedDocument*> dirty_;
+    std::size_t bytes_ = 0;
+};
+
+} // namespace netbuild::sync

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstddef>
+#include <string>
+
+#include "runtime/clock.hpp"
+#include "runtime/time_zone.hpp"
+
+namespace netbuild::sync {
+
+/// What happens to a document when Camunda's history clean-up removes its instance.
+enum class Retention { keep, follow };
+
+struct ProjectionOptions {
+    /// Of the engine's JVM: Camunda's timestamps have no zone.
+    TimeZone time_zone = TimeZone::utc();
+    /// domainId where the engine has no tenant; empty: null.
+    std::string default_domain;
+    /// Open tasks that lie inside an execution's document; the rest is in `tasks` only.
+    std::size_t active_tasks_max = 1000;
+    /// Object, Bytes and File values up to this size are stored with their bytes.
+    std::size_t bytes_inline_max = 64 * 1024;
+    /// Json and String values of a document together; larger ones are left out and marked, biggest
+    /// first, so that a document never passes MongoDB's 16 MB.
+    std::size_t document_bytes_max = 15 * 1024 * 1024;
+    Retention retention = Retention::keep;
+};
+
+struct PipelineOptions {
+    std::string engine = "engine";
+    std::string slot = "netbuild";
+    ProjectionOptions projection;
+    /// A batch is handed to the store when it is idle, and at these sizes at the latest.
+    std::size_t batch_documents_max = 4000;
+    std::size_t batch_bytes_max = 16 * 1024 * 1024;
+    /// Events in one call to the bus.
+    std::size_t publish_events_max = 1000;
+    /// Documents kept in memory between transactions.
+    std::size_t cache_documents_max = 4000;
+    std::size_t cache_bytes_max = 24 * 1024 * 1024;
+    /// An idle stream's position is written at most this often.
+    Clock::duration idle_checkpoint_interval = std::chrono::seconds(1);
+    /// Between tries of the store, the bus or the source.
+    Clock::duration retry_first = std::chrono::milliseconds(100);
+    Clock::duration retry_max = std::chrono::seconds(5);
+    /// Between looks whether the stream has become free.
+    Clock::duration standby_interval = std::chrono::seconds(1);
+};
+
+} // namespace netbuild::sync

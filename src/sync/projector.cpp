@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync/projector.hpp"
+
+#include "transaction_projection.hpp"
+
+namespace netbuild::sync {
+namespace {
+
+using camunda::Table;
+namespace collections = netbuild::collections;
+
+/// The process instance that a row names, or empty.
+std::string_view instance_of(const Row& row) {
+    switch (row.table) {
+    case Table::hi_procinst: return row.text(camunda::hi_procinst::proc_inst_id);
+    case Table::hi_taskinst: return row.text(camunda::hi_taskinst::proc_inst_id);
+    case Table::hi_actinst: return row.text(camunda::hi_actinst::proc_inst_id);
+    case Table::hi_varinst: return row.text(camunda::hi_varinst::proc_inst_id);
+    case Table::hi_detail: return row.text(camunda::hi_detail::proc_inst_id);
+    case Table::hi_incident: return row.text(camunda::hi_incident::proc_inst_id);
+    case Table::hi_job_log: return row.text(camunda::hi_job_log::process_instance_id);
+    case Table::hi_ext_task_log: return row.text(camunda::hi_ext_task_log::proc_inst_id);
+    case Table::ru_task: return row.text(camunda::ru_task::proc_inst_id);
+    case Table::ru_job: return row.text(camunda::ru_job::process_instance_id);
+    default: return {};
+    }
+}
+
+/// The task that a row is, or belongs to; empty if none.
+std::string_view task_of(const Row& row) {
+    switch (row.table) {
+    case Table::hi_taskinst:
+    case Table::ru_task: return row.text(camunda::hi_taskinst::id);
+    case Table::hi_varinst: return row.text(camunda::hi_varinst::task_id);
+    case Table::hi_identitylink: return row.text(camunda::hi_identitylink::task_id);
+    default: return {};
+    }
+}
+
+std::string_view definition_of(const Row& row) {
+    switch (row.table) {
+    case Table::hi_procinst: return row.text(camunda::hi_procinst::proc_def_id);
+    case Table::ru_task: return row.text(camunda::ru_task::proc_def_id);
+    case Table::re_procdef: return row.text(camunda::re_procdef::id);
+    default: return {};
+    }
+}
+
+/// The process instance of a retention DELETE, which carries the primary key only: they are equal.
+std::string_view deleted_instance_of(const Row& row) {
+    return row.table == Table::hi_procinst && row.operation == RowOperation::erase
+               ? row.text(camunda::hi_procinst::id)
+               : std::string_view{};
+}
+
+} // namespace
+
+void Projector::collect_missing(const Transaction& transaction, bool inserts_are_new,
+                                std::set<DocumentKey>& missing) {
+    const auto put_new = [&](std::string_view collection, std::string_view id) {
+        if (!cache_.find(collection, id)) cache_.put(collection, std::string(id), nullptr);
+    };
+    if (inserts_are_new) {
+        for (std::size_t i = 0; i < transaction.size(); ++i) {
+            const Row row = transaction.row(i);
+            if (row.operation != RowOperation::insert) continue;
+            if (row.table == Table::hi_procinst) {
+                put_new(collections::workflow_executions, instance_of(row));
+                put_new(collections::task_executions, instance_of(row));
+            } else if (row.table == Table::hi_taskinst) {
+                put_new(collections::tasks, task_of(row));
+            } else if (row.table == Table::re_procdef) {
+                put_new(collections::process_definitions, definition_of(row));
+            }
+        }
+    }
+    const auto want = [&](std::string_view collection, std::string_view id) {
+        if (!id.empty() && !cache_.find(collection, id)) missing.emplace(collection, id);
+    };
+    const CompanionRows companions(transaction);
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        for (const std::string_view instance : {instance_of(row), deleted_instance_of(row)}) {
+            want(collections::workflow_executions, instance);
+            want(collections::task_executions, instance);
+        }
+        if (!companions.rewrites_ended_task(row)) want(collections::tasks, task_of(row));
+        want(collections::process_definitions, definition_of(row));
+    }
+}
+
+void Projector::project(const Transaction& transaction, ProjectedEvents& events) {
+    ++counters_.transactions;
+    counters_.row_changes += transaction.size();
+    TransactionProjection projection(*this, transaction, TransactionProjection::Mode::stream);
+    projection.run();
+    projection.take_events(events);
+}
+
+void Projector::project_snapshot(const Transaction& chunk) {
+    counters_.row_changes += chunk.size();
+    TransactionProjection(*this, chunk, TransactionProjection::Mode::snapshot).run();
+}
+
+} // namespace netbuild::sync

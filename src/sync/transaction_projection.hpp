@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "model/collections.hpp"
+#include "sync/projector.hpp"
+
+namespace netbuild::sync {
+
+/// What the rows of one transaction say about each other: Camunda's history rows alone do not tell a
+/// change from a rewrite (every history row is written again when a process ends), the runtime row
+/// beside them does.
+class CompanionRows {
+public:
+    explicit CompanionRows(const Transaction& transaction);
+
+    /// An UPDATE of a task that had ended before: retention's bookkeeping, nothing to read in it.
+    [[nodiscard]] bool rewrites_ended_task(const Row& row) const;
+
+    std::unordered_set<std::string_view> inserted_history_tasks;
+    std::unordered_set<std::string_view> updated_history_tasks;
+    std::unordered_set<std::string_view> erased_tasks;
+    std::unordered_set<std::string_view> updated_variables;
+    std::unordered_set<std::string_view> erased_variables;
+    /// act_hi_detail.var_inst_id_ of the variables that were set or deleted.
+    std::unordered_set<std::string_view> detailed_variables;
+    /// Tasks with an act_hi_identitylink of type assignee.
+    std::unordered_set<std::string_view> assigned_tasks;
+    /// act_ge_bytearray: id → bytea text (unchanged ones are not in it).
+    std::unordered_map<std::string_view, std::string_view> bytes;
+    /// act_hi_job_log by job id.
+    std::unordered_map<std::string_view, Row> job_logs;
+};
+
+/// One transaction on its way into the documents.
+class TransactionProjection {
+public:
+    enum class Mode : unsigned char { stream, snapshot };
+    TransactionProjection(Projector& projector, const Transaction& transaction, Mode mode);
+
+    void run();
+    void take_events(ProjectedEvents& out);
+
+private:
+    struct Event {
+        int rank; // causes before effects within an instance
+        std::string type;
+        Object payload;
+    };
+    /// A process instance that the transaction touches.
+    struct Instance {
+        CachedDocument* execution = nullptr;
+        CachedDocument* task_execution = nullptr;
+        bool replayed = false; // its document holds this transaction already
+        bool changed = false;
+        bool tasks_changed = false;
+        std::vector<Event> events;
+    };
+    /// A task that the transaction touches.
+    struct Task {
+        CachedDocument* document = nullptr;
+        std::string_view instance;
+        bool changed = false;
+        bool entry_changed = false;
+    };
+
+    // transaction_projection.cpp
+    void apply(const Row& row);
+    void finish();
+    Instance& instance(std::string_view id);
+    [[nodiscard]] bool usable(Instance& instance, const Row& row);
+    Task* task(std::string_view id, std::string_view instance_id);
+    void emit(Instance& instance, int rank, std::string_view type, Object particulars);
+    [[nodiscard]] Value date(const Cell& cell) const;
+    [[nodiscard]] Value domain(const Cell& tenant) const;
+    [[nodiscard]] CachedDocument* definition(std::string_view id);
+    [[nodiscard]] Value task_form(std::string_view definition_id, std::string_view task_key,
+                                  std::string_view member);
+
+    // process_rows.cpp
+    void process_inserted_or_updated(const Row& row);
+    void process_erased(const Row& row);
+    void activity(const Row& row);
+    void incident(const Row& row);
+    void job(const Row& row);
+    void job_erased(const Row& row);
+    void job_log(const Row& row);
+    void external_task_log(const Row& row);
+    void definition_row(const Row& row);
+    void deployment(const Row& row);
+
+    // task_rows.cpp
+    void history_task(const Row& row);
+    void runtime_task(const Row& row);
+    void runtime_task_erased(const Row& row);
+    void identity_link(const Row& row);
+    void variable(const Row& row);
+    void end_task(Task& task, std::string_view id, Value ended_at);
+    [[nodiscard]] Object task_particulars(std::string_view id, const CachedDocument& document) const;
+    void refresh_task_execution(std::string_view id, Instance& instance);
+    void shrink(CachedDocument& document);
+
+    Projector& projector_;
+    const ProjectionOptions& options_;
+    DocumentCache& cache_;
+    const Transaction& transaction_;
+    const Mode mode_;
+    const Date at_;
+    const CompanionRows companions_;
+    // In order of first appearance: what shows outside does not depend on hashing.
+    std::vector<std::string_view> instance_order_;
+    std::unordered_map<std::string_view, Instance> instances_;
+    std::vector<std::string_view> task_order_;
+    std::unordered_map<std::string_view, Task> tasks_;
+    std::vector<CachedDocument*> changed_definitions_;
+};
+
+} // namespace netbuild::sync
