@@ -30,9 +30,8 @@ result<void> sync_folder_of(const std::string& path) {
 
 } // namespace
 
-result<std::unique_ptr<RecordingWriter>> RecordingWriter::create(std::string path,
-                                                                 const RecordingHeader& header,
-                                                                 IfExists if_exists) {
+result<std::unique_ptr<RecordingWriter>>
+RecordingWriter::create(std::string path, const RecordingHeader& header, IfExists if_exists) {
     const bool refuse = if_exists == IfExists::refuse;
     if (refuse && ::access(path.c_str(), F_OK) == 0) {
         return fail(ErrorCode::conflict, fmt::format("{} exists", path));

@@ -17,9 +17,8 @@ public:
     enum class IfExists : unsigned char { refuse, replace };
 
     /// conflict: PATH or PATH.part is there (`refuse`); invalid_argument: it cannot be made.
-    static result<std::unique_ptr<RecordingWriter>> create(std::string path,
-                                                           const RecordingHeader& header,
-                                                           IfExists if_exists = IfExists::refuse);
+    static result<std::unique_ptr<RecordingWriter>>
+    create(std::string path, const RecordingHeader& header, IfExists if_exists = IfExists::refuse);
     /// Without finish() the file stays PATH.part.
     ~RecordingWriter();
     RecordingWriter(const RecordingWriter&) = delete;
