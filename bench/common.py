@@ -257,6 +257,11 @@ def http_load(port, paths, seconds, connections=16):
                          str(connections), '--seconds', str(seconds)])
 
 
+def drop_mongodb_database(servers, name):
+    if name:
+        run_json([program('netbuild_bench'), 'drop-database', '--uri', servers['mongodb'], '--database', name])
+
+
 # --- the report
 
 

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bench.hpp"
+
+int main(int count, char** values) {
+    using namespace netbuild::bench;
+    const std::string_view command = count > 1 ? values[1] : "";
+    const Arguments arguments(count, values);
+    if (command == "capture") return run_capture(arguments);
+    if (command == "apply") return run_apply(arguments);
+    if (command == "latency") return run_latency(arguments);
+    if (command == "find-loop") return run_find_loop(arguments);
+    if (command == "drop-database") return run_drop_database(arguments);
+    die("usage: netbuild_bench capture|apply|latency|find-loop|drop-database [--name value]…");
+}
