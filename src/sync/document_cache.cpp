@@ -4,22 +4,6 @@
 #include "model/collections.hpp"
 
 namespace netbuild::sync {
-namespace {
-
-std::size_t bytes_of(const Value& value) {
-    std::size_t bytes = sizeof(Value);
-    if (const auto* text = value.get_if<std::string>()) return bytes + text->capacity();
-    if (const auto* binary = value.get_if<Binary>()) return bytes + binary->bytes.capacity();
-    if (const auto* array = value.get_if<Array>()) {
-        for (const auto& element : *array) bytes += bytes_of(element);
-    } else if (const auto* object = value.get_if<Object>()) {
-        for (const auto& member : *object) bytes += sizeof(std::string) + bytes_of(member.value);
-    }
-    return bytes;
-}
-
-} // namespace
-
 const Object& CachedDocument::object(std::string_view key) const noexcept {
     static const Object empty;
     const Value* member = find(key);
@@ -85,7 +69,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id, 
         made->shared_ = true;
         const Value* lsn = body->at_path("sync.lsn");
         made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
-        made->bytes_ = bytes_of(*body);
+        made->bytes_ = approximate_bytes(*body);
     }
     bytes_ += made->bytes_;
     order_.push_front(made.get());
@@ -111,7 +95,7 @@ std::vector<DocumentWrite> DocumentCache::take_dirty() {
         const Value* instance = document->find("processInstanceId");
         write.partition = instance ? instance->string_or() : std::string_view{};
         bytes_ -= document->bytes_;
-        document->bytes_ = document->body_ ? bytes_of(*document->body_) : 0;
+        document->bytes_ = document->body_ ? approximate_bytes(*document->body_) : 0;
         bytes_ += document->bytes_;
         writes.push_back(std::move(write));
     }

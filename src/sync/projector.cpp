@@ -85,6 +85,14 @@ void Projector::collect_missing(const Transaction& transaction, bool inserts_are
             want(collections::task_executions, instance);
         }
         if (!companions.rewrites_ended_task(row)) want(collections::tasks, task_of(row));
+        // A row that names its task only leads to the process instance through the task's document.
+        const CachedDocument* task =
+            task_of(row).empty() ? nullptr : cache_.find(collections::tasks, task_of(row));
+        const Value* owner = task ? task->find("processInstanceId") : nullptr;
+        if (owner) {
+            want(collections::workflow_executions, owner->string_or());
+            want(collections::task_executions, owner->string_or());
+        }
         want(collections::process_definitions, definition_of(row));
     }
 }

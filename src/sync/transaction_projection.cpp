@@ -24,11 +24,17 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
             }
             break;
         case Table::ru_task:
+            if (update) updated_tasks.insert(row.text(camunda::ru_task::id));
             if (erase) erased_tasks.insert(row.text(camunda::ru_task::id));
             break;
         case Table::ru_variable:
             if (update) updated_variables.insert(row.text(camunda::ru_variable::id));
             if (erase) erased_variables.insert(row.text(camunda::ru_variable::id));
+            break;
+        case Table::hi_varinst:
+            if (row.operation == RowOperation::insert) {
+                inserted_variables.insert(row.text(camunda::hi_varinst::id));
+            }
             break;
         case Table::hi_detail:
             if (row.operation == RowOperation::insert) {
@@ -55,6 +61,11 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
         default: break;
         }
     }
+}
+
+std::optional<std::string_view> CompanionRows::bytes_of(std::string_view bytearray_id) const {
+    const auto found = bytes.find(bytearray_id);
+    return found == bytes.end() ? std::nullopt : std::optional(found->second);
 }
 
 bool CompanionRows::rewrites_ended_task(const Row& row) const {
@@ -115,7 +126,7 @@ void TransactionProjection::apply(const Row& row) {
         return;
     case Table::re_procdef: return definition_row(row);
     case Table::re_deployment: return row.operation == RowOperation::insert ? deployment(row) : void();
-    case Table::hi_detail: // read as a companion
+    case Table::hi_detail: return row.operation == RowOperation::insert ? variable_detail(row) : void();
     case Table::ru_execution:
     case Table::ru_variable:
     case Table::ge_bytearray: return;
@@ -136,10 +147,11 @@ TransactionProjection::Instance& TransactionProjection::instance(std::string_vie
     instance.task_execution = document(collections::task_executions);
     instance.replayed = mode_ == Mode::stream &&
                         instance.execution->lsn() >= transaction_.position.number;
+    replay_seen_ |= instance.replayed;
     return instance;
 }
 
-bool TransactionProjection::usable(Instance& instance, const Row&) {
+bool TransactionProjection::usable(Instance& instance) {
     if (instance.replayed || !instance.execution) return false;
     if (instance.execution->exists()) return true;
     ++projector_.counters_.orphan_rows;
@@ -163,7 +175,10 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
                         : known              ? known->string_or()
                                              : std::string_view{};
     }
-    if (mode_ == Mode::stream && task.document->lsn() >= transaction_.position.number) return nullptr;
+    if (mode_ == Mode::stream && task.document->lsn() >= transaction_.position.number) {
+        replay_seen_ = true;
+        return nullptr;
+    }
     return &task;
 }
 
@@ -206,9 +221,9 @@ void TransactionProjection::finish() {
         if (!task.changed && !task.entry_changed) continue;
         Instance& owner = instance(task.instance);
         if (owner.execution && !owner.replayed) {
-            if (Value* entry = nullptr; owner.execution->object("activeTasks").contains(id)) {
-                entry = owner.execution->edit().object_at("activeTasks").find(id);
-                entry->get_if<Object>()->set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}});
+            if (owner.execution->object("activeTasks").contains(id)) {
+                Object& entries = owner.execution->edit().object_at("activeTasks");
+                entries.object_at(id).set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}});
             }
             owner.changed = true;
         }
@@ -219,8 +234,13 @@ void TransactionProjection::finish() {
         if (!touched.execution || touched.replayed) continue;
         if (touched.tasks_changed && touched.execution->exists()) refresh_task_execution(id, touched);
         if (!touched.changed) continue;
-        shrink(*touched.execution);
+        if (touched.large) shrink(*touched.execution);
         cache_.stamp(*touched.execution, lsn, at_);
+    }
+    for (CachedDocument* document : removed_) {
+        if (!document->exists()) continue;
+        document->remove();
+        cache_.stamp(*document, lsn, at_);
     }
 }
 
@@ -285,6 +305,7 @@ void TransactionProjection::take_events(ProjectedEvents& out) {
         out.documents.push_back(std::move(write));
     }
     projector_.counters_.events += ordinal;
+    out.replay_seen |= replay_seen_;
 }
 
 } // namespace netbuild::sync

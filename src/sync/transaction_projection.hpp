@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,12 +19,16 @@ class CompanionRows {
 public:
     explicit CompanionRows(const Transaction& transaction);
 
+    /// The bytes that `bytearray_id` names, as bytea text; nullopt if they are not in the transaction.
+    [[nodiscard]] std::optional<std::string_view> bytes_of(std::string_view bytearray_id) const;
     /// An UPDATE of a task that had ended before: retention's bookkeeping, nothing to read in it.
     [[nodiscard]] bool rewrites_ended_task(const Row& row) const;
 
     std::unordered_set<std::string_view> inserted_history_tasks;
     std::unordered_set<std::string_view> updated_history_tasks;
+    std::unordered_set<std::string_view> updated_tasks;
     std::unordered_set<std::string_view> erased_tasks;
+    std::unordered_set<std::string_view> inserted_variables;
     std::unordered_set<std::string_view> updated_variables;
     std::unordered_set<std::string_view> erased_variables;
     /// act_hi_detail.var_inst_id_ of the variables that were set or deleted.
@@ -59,6 +63,7 @@ private:
         bool replayed = false; // its document holds this transaction already
         bool changed = false;
         bool tasks_changed = false;
+        bool large = false; // its variables have grown: look at the document's size
         std::vector<Event> events;
     };
     /// A task that the transaction touches.
@@ -73,9 +78,11 @@ private:
     void apply(const Row& row);
     void finish();
     Instance& instance(std::string_view id);
-    [[nodiscard]] bool usable(Instance& instance, const Row& row);
+    [[nodiscard]] bool usable(Instance& instance);
     Task* task(std::string_view id, std::string_view instance_id);
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
+    /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
+    [[nodiscard]] static Value kept(const Cell& cell, const Value* known);
     [[nodiscard]] Value date(const Cell& cell) const;
     [[nodiscard]] Value domain(const Cell& tenant) const;
     [[nodiscard]] CachedDocument* definition(std::string_view id);
@@ -83,6 +90,11 @@ private:
                                   std::string_view member);
 
     // process_rows.cpp
+    [[nodiscard]] Object definition_of(const Row& row);
+    void emit_transition(Instance& instance, std::string_view before, std::string_view after);
+    /// The deployed file of that name, as bytea text, if the transaction brings it.
+    [[nodiscard]] std::optional<std::string_view> resource(std::string_view deployment_id,
+                                                           std::string_view name) const;
     void process_inserted_or_updated(const Row& row);
     void process_erased(const Row& row);
     void activity(const Row& row);
@@ -100,7 +112,13 @@ private:
     void runtime_task_erased(const Row& row);
     void identity_link(const Row& row);
     void variable(const Row& row);
-    void end_task(Task& task, std::string_view id, Value ended_at);
+    void variable_detail(const Row& row);
+    void end_task(Task& task, std::string_view id, bool completed, Value ended_at);
+    void emit_variable(Instance& owner, std::string_view type, std::string_view id,
+                       std::string_view name, std::string_view variable_type,
+                       std::string_view scope, std::string_view task_id, const Value* value);
+    void store_variable(const Row& row, const Value& value);
+    void erase_variable(const Row& row);
     [[nodiscard]] Object task_particulars(std::string_view id, const CachedDocument& document) const;
     void refresh_task_execution(std::string_view id, Instance& instance);
     void shrink(CachedDocument& document);
@@ -118,6 +136,9 @@ private:
     std::vector<std::string_view> task_order_;
     std::unordered_map<std::string_view, Task> tasks_;
     std::vector<CachedDocument*> changed_definitions_;
+    /// By retention, where the read model follows it.
+    std::vector<CachedDocument*> removed_;
+    bool replay_seen_ = false;
 };
 
 } // namespace netbuild::sync

@@ -120,6 +120,9 @@ struct Object::Member {
     Value value;
 };
 
+/// Bytes in memory, near enough for limits.
+[[nodiscard]] std::size_t approximate_bytes(const Value& value) noexcept;
+
 inline std::size_t Object::size() const noexcept { return members_.size(); }
 inline bool Object::empty() const noexcept { return members_.empty(); }
 inline const Object::Member* Object::begin() const noexcept { return members_.data(); }
