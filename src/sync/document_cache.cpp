@@ -14,10 +14,9 @@ const Object& CachedDocument::object(std::string_view key) const noexcept {
 Object& CachedDocument::edit() {
     if (!body_) {
         body_ = std::make_shared<Value>(Object{{"_id", id_}});
-    } else if (shared_) {
+    } else if (body_.use_count() > 1) { // a batch on its way, or the store itself, holds it too
         body_ = std::make_shared<Value>(*body_);
     }
-    shared_ = false;
     return *body_->get_if<Object>();
 }
 
@@ -40,10 +39,7 @@ bool CachedDocument::erase_in(std::string_view map, std::string_view key) {
     return edit().object_at(map).erase(key);
 }
 
-void CachedDocument::remove() {
-    body_.reset();
-    shared_ = false;
-}
+void CachedDocument::remove() { body_.reset(); }
 
 void DocumentCache::stamp(CachedDocument& document, std::uint64_t lsn, Date at) {
     if (document.exists()) {
@@ -64,9 +60,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id, 
     if (CachedDocument* existing = find(collection, id)) return *existing;
     auto made = std::make_unique<CachedDocument>(collection, std::move(id));
     if (body) {
-        // The store's answer may be shared with others: it is copied before the first change.
-        made->body_ = std::const_pointer_cast<Value>(body);
-        made->shared_ = true;
+        made->body_ = std::const_pointer_cast<Value>(body); // edit() copies what others hold too
         const Value* lsn = body->at_path("sync.lsn");
         made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
         made->bytes_ = approximate_bytes(*body);
@@ -91,7 +85,6 @@ std::vector<DocumentWrite> DocumentCache::take_dirty() {
         write.lsn = document->lsn_;
         write.kind = document->body_ ? DocumentWrite::Kind::replace : DocumentWrite::Kind::erase;
         write.body = document->body_;
-        document->shared_ = document->body_ != nullptr;
         const Value* instance = document->find("processInstanceId");
         write.partition = instance ? instance->string_or() : std::string_view{};
         bytes_ -= document->bytes_;
@@ -110,7 +103,6 @@ void DocumentCache::written(const std::vector<DocumentWrite>& writes) {
         CachedDocument& document = *found->second;
         --document.in_flight_;
         if (document.body_ == write.body && document.in_flight_ == 0) {
-            document.shared_ = false;
             // An ended instance is hardly ever touched again.
             const Value* ended = document.find("endedAt");
             if (ended && !ended->is_null() && !document.dirty_) {

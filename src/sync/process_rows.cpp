@@ -175,7 +175,10 @@ void TransactionProjection::activity(const Row& row) {
                        {"activityId", text_value(row.cell(Column::act_id))},
                        {"activityName", text_value(row.cell(Column::act_name))},
                        {"activityType", text_value(row.cell(Column::act_type))}};
-    if (inserted) emit(touched, rank_activity_started, "activity:started", particulars);
+    // An activity that ran through within the transaction began before it ended.
+    if (inserted) {
+        emit(touched, over ? rank_activity_ended : rank_activity_started, "activity:started", particulars);
+    }
     if (over) {
         const bool cancelled = row.text(Column::act_inst_state) == "2";
         emit(touched, rank_activity_ended, cancelled ? "activity:cancelled" : "activity:completed",

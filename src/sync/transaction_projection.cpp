@@ -185,7 +185,7 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
 void TransactionProjection::emit(Instance& instance, int rank, std::string_view type,
                                  Object particulars) {
     if (mode_ == Mode::snapshot || instance.replayed) return;
-    instance.events.push_back({rank, std::string(type), std::move(particulars)});
+    instance.events.push_back({rank, 0, std::string(type), std::move(particulars)});
     instance.changed = true; // an event always moves its instance's `sync`, so that a replay is seen
 }
 
@@ -244,13 +244,20 @@ void TransactionProjection::finish() {
     }
 }
 
+/// Causes before effects; of one rank in the order of the rows.
+void TransactionProjection::sort_by_rank(std::vector<Event>& events) {
+    for (std::size_t i = 0; i < events.size(); ++i) events[i].row = i;
+    std::sort(events.begin(), events.end(), [](const Event& left, const Event& right) {
+        return std::pair(left.rank, left.row) < std::pair(right.rank, right.row);
+    });
+}
+
 void TransactionProjection::take_events(ProjectedEvents& out) {
     std::uint32_t ordinal = 0;
     for (const std::string_view id : instance_order_) {
         Instance& touched = instances_.at(id);
         if (touched.events.empty()) continue;
-        std::stable_sort(touched.events.begin(), touched.events.end(),
-                         [](const Event& a, const Event& b) { return a.rank < b.rank; });
+        sort_by_rank(touched.events);
         const CachedDocument* execution = touched.execution;
         const auto member = [&](std::string_view key) {
             const Value* value = execution ? execution->find(key) : nullptr;

@@ -53,6 +53,7 @@ public:
 private:
     struct Event {
         int rank; // causes before effects within an instance
+        std::size_t row;
         std::string type;
         Object payload;
     };
@@ -80,6 +81,7 @@ private:
     Instance& instance(std::string_view id);
     [[nodiscard]] bool usable(Instance& instance);
     Task* task(std::string_view id, std::string_view instance_id);
+    static void sort_by_rank(std::vector<Event>& events);
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
     /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
     [[nodiscard]] static Value kept(const Cell& cell, const Value* known);

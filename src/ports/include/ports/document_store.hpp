@@ -84,7 +84,7 @@ struct Condition {
         like,
         /// `value` is a bool. A member that is null exists.
         exists,
-        /// `value` is a bool: is the object or array there without members.
+        /// `value` is a bool: has the object or array no members; what is not there has none.
         empty,
     };
     std::string path;

@@ -14,8 +14,8 @@
 namespace netbuild::sync {
 
 /// A document as the projection sees it: the store's content with every projected transaction
-/// folded in. The body is shared with batches on their way to the store and copied before the next
-/// change to it.
+/// folded in. The body is shared with batches on their way to the store, and copied before the next
+/// change if anyone else still holds it.
 class CachedDocument {
 public:
     CachedDocument(std::string_view collection, std::string id)
@@ -51,7 +51,6 @@ private:
     std::shared_ptr<Value> body_;
     std::uint64_t lsn_ = 0;
     bool dirty_ = false;
-    bool shared_ = false;  // body_ is in a batch on its way to the store
     unsigned in_flight_ = 0; // batches that hold a state of it
     std::size_t bytes_ = 0;
     std::list<CachedDocument*>::iterator place_; // in the cache's order of use

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "memory/memory_bus.hpp"
+
+#include <algorithm>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+namespace netbuild {
+
+awaitable<result<void>> MemoryBus::ping() { co_return result<void>{}; }
+
+awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events) {
+    for (StreamEventPtr& event : events) {
+        if (event->position <= last_) continue;
+        last_ = event->position;
+        events_.push_back(std::move(event));
+        if (events_.size() > options_.events_max) events_.pop_front();
+    }
+    appended_.notify_all();
+    co_return last_;
+}
+
+awaitable<result<Position>> MemoryBus::last() { co_return last_; }
+
+awaitable<result<Position>> MemoryBus::first() {
+    co_return events_.empty() ? Position{} : events_.front()->position;
+}
+
+awaitable<result<std::vector<StreamEventPtr>>> MemoryBus::read(Position after, std::size_t count,
+                                                               Clock::duration wait) {
+    using namespace asio::experimental::awaitable_operators;
+    const Deadline deadline(clock_, wait);
+    while (true) {
+        auto from = std::upper_bound(events_.begin(), events_.end(), after,
+                                     [](Position position, const StreamEventPtr& event) {
+                                         return position < event->position;
+                                     });
+        if (from != events_.end() || deadline.passed(clock_)) {
+            const auto most = static_cast<std::size_t>(events_.end() - from);
+            co_return std::vector<StreamEventPtr>(
+                from, from + static_cast<std::ptrdiff_t>(std::min(count, most)));
+        }
+        auto woken = co_await (appended_.wait() || clock_.sleep(deadline.left(clock_)));
+        CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken)) : std::get<1>(std::move(woken)));
+    }
+}
+
+awaitable<result<void>> MemoryBus::trim_before(Position position) {
+    while (!events_.empty() && events_.front()->position < position) events_.pop_front();
+    co_return result<void>{};
+}
+
+} // namespace netbuild

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ports/checkpoint_document.hpp"
+
+namespace netbuild {
+
+Object checkpoint_document(const Checkpoint& checkpoint) {
+    return Object{{"_id", checkpoint.engine},
+                  {"slot", checkpoint.slot},
+                  {"position", to_string(checkpoint.position)},
+                  {"lsn", to_string(checkpoint.position.lsn())},
+                  {"epoch", static_cast<std::int32_t>(checkpoint.position.epoch())},
+                  {"source", checkpoint.source.kind},
+                  {"systemIdentifier", checkpoint.source.system_identifier},
+                  {"timeline", static_cast<std::int32_t>(checkpoint.source.timeline)},
+                  {"loading", checkpoint.loading},
+                  {"at", Date{checkpoint.at_us / 1000}}};
+}
+
+result<Checkpoint> parse_checkpoint(const Value& document) {
+    Checkpoint checkpoint;
+    const auto text = [&](std::string_view key) {
+        const Value* value = document.at_path(key);
+        return std::string(value ? value->string_or() : std::string_view{});
+    };
+    checkpoint.engine = text("_id");
+    checkpoint.slot = text("slot");
+    auto position = parse_position(text("position"));
+    if (!position) return fail(ErrorCode::corrupt, "the checkpoint of " + checkpoint.engine + " has no position");
+    checkpoint.position = *position;
+    checkpoint.source.kind = text("source");
+    checkpoint.source.system_identifier = text("systemIdentifier");
+    const Value* timeline = document.at_path("timeline");
+    checkpoint.source.timeline = static_cast<std::uint32_t>(timeline ? timeline->integer_or() : 0);
+    const Value* loading = document.at_path("loading");
+    const bool* flag = loading ? loading->get_if<bool>() : nullptr;
+    if (!flag) return fail(ErrorCode::corrupt, "the checkpoint of " + checkpoint.engine + " has no `loading`");
+    checkpoint.loading = *flag;
+    const Value* at = document.at_path("at");
+    if (const Date* date = at ? at->get_if<Date>() : nullptr) checkpoint.at_us = date->milliseconds * 1000;
+    return checkpoint;
+}
+
+} // namespace netbuild

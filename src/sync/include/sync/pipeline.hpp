@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "ports/change_source.hpp"
+#include "ports/document_store.hpp"
+#include "ports/event_bus.hpp"
+#include "runtime/backoff.hpp"
+#include "runtime/random.hpp"
+#include "runtime/signal.hpp"
+#include "sync/options.hpp"
+#include "sync/progress.hpp"
+#include "sync/projector.hpp"
+
+namespace netbuild::sync {
+
+/// The collections of the read model with the indexes that queries need; prepared at start.
+[[nodiscard]] std::vector<CollectionSpec> read_model_collections();
+/// The stored events of a document of `events`, as they are published.
+[[nodiscard]] std::vector<StreamEventPtr> stream_events(const Value& document);
+
+/// capture → project → apply → publish, for one engine. Two coroutines on one executor: one projects
+/// transactions into documents in memory, the other makes what has gathered durable, publishes it
+/// and confirms it to the source. While a batch is on its way the next one gathers, so the batch
+/// size follows the store's speed.
+///
+/// Idempotence: a document is replaced whole and only by a later Position, an event document is kept
+/// as first written, the event stream refuses ids that it has passed. So whatever was applied in part
+/// when a process died is applied again with the same outcome.
+class Pipeline {
+public:
+    struct Ports {
+        ChangeSource& source;
+        DocumentStore& store;
+        EventBus& bus;
+        Clock& clock;
+        Random& random;
+        asio::any_io_executor executor;
+    };
+    Pipeline(const PipelineOptions& options, Ports ports, Progress& progress);
+
+    /// Until the source ends. Servers that are away are waited for. Fails with `cancelled`, with
+    /// `corrupt` (nothing of it is confirmed), and with what no retry mends.
+    awaitable<result<void>> run();
+
+private:
+    /// What was projected and is not yet on its way.
+    struct Batch {
+        std::vector<DocumentWrite> events;
+        std::vector<StreamEventPtr> stream;
+        std::size_t bytes = 0;
+        std::uint64_t transactions = 0;
+        Position upto;
+        std::int64_t committed_at_us = 0;
+    };
+
+    // pipeline_start.cpp
+    awaitable<result<void>> start();
+    awaitable<result<void>> take_stream(std::optional<Position> after);
+    awaitable<result<void>> load(EngineSnapshot& snapshot);
+    awaitable<result<void>> erase_stale(std::uint64_t before_number);
+    awaitable<result<void>> refill_bus(Position upto);
+    awaitable<result<void>> save_checkpoint(Position position, bool loading);
+    [[nodiscard]] Checkpoint checkpoint_at(Position position, bool loading) const;
+
+    // pipeline.cpp
+    awaitable<result<void>> produce();
+    awaitable<result<void>> reopen(const Error& lost);
+    awaitable<result<void>> project(ChangeBatch& batch);
+    awaitable<result<void>> load_documents(const Transaction& transaction);
+    awaitable<result<void>> prefetch(const std::vector<Transaction>& transactions);
+    awaitable<result<void>> put_documents(std::set<DocumentKey> missing);
+    awaitable<result<void>> stored_events(std::uint64_t number, ProjectedEvents& events);
+    awaitable<result<void>> apply();
+    awaitable<result<void>> apply_one(Batch batch);
+    awaitable<result<void>> publish(std::vector<StreamEventPtr> events);
+    awaitable<result<void>> append(std::vector<StreamEventPtr> events);
+    [[nodiscard]] bool full() const;
+    [[nodiscard]] bool worth_applying() const;
+    /// After a failed try: waits, or gives the error back if no retry mends it.
+    awaitable<result<void>> retry(Error error, Backoff& backoff, std::string& trouble);
+    template <class Try>
+    auto until_done(Try attempt, std::string& trouble) -> decltype(attempt());
+
+    const PipelineOptions options_;
+    Ports ports_;
+    Progress& progress_;
+    DocumentCache cache_;
+    Projector projector_;
+    Signal changed_;
+    SourceIdentity identity_;
+    std::uint32_t epoch_ = 0;
+    Position projected_;
+    Position checkpointed_;
+    /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was taken.
+    Position history_end_;
+    Batch open_;
+    bool applying_ = false;
+    bool source_ended_ = false;
+    Clock::duration checkpointed_at_{};
+};
+
+/// Tries until it works; `trouble` says meanwhile what is wrong.
+template <class Try>
+auto Pipeline::until_done(Try attempt, std::string& trouble) -> decltype(attempt()) {
+    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
+    while (true) {
+        auto outcome = co_await attempt();
+        if (outcome) {
+            if (!trouble.empty()) {
+                trouble.clear();
+            }
+            co_return outcome;
+        }
+        if (auto given_up = co_await retry(outcome.error(), backoff, trouble); !given_up) {
+            co_return std::move(given_up).error();
+        }
+    }
+}
+
+} // namespace netbuild::sync
