@@ -38,6 +38,7 @@ void MemoryStore::write(const DocumentWrite& write) {
 
 awaitable<result<void>> MemoryStore::apply(std::shared_ptr<const ApplyBatch> batch) {
     for (const auto& event : batch->events) write(event);
+    for (const auto& part : batch->parts) write(part);
     for (const auto& document : batch->documents) write(document);
     if (const auto& moved = batch->checkpoint) {
         auto& checkpoints = collections_[std::string(collections::sync_checkpoints)];

@@ -46,6 +46,7 @@ public:
         TRY(Database * database, writer());
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
         for (const DocumentWrite& write : batch.events) TRY_VOID(write_document(*database, write));
+        for (const DocumentWrite& write : batch.parts) TRY_VOID(write_document(*database, write));
         for (const DocumentWrite& write : batch.documents) TRY_VOID(write_document(*database, write));
         if (batch.checkpoint) {
             DocumentWrite write;

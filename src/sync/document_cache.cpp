@@ -73,9 +73,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id, 
     return document;
 }
 
-std::vector<DocumentWrite> DocumentCache::take_dirty() {
-    std::vector<DocumentWrite> writes;
-    writes.reserve(dirty_.size());
+void DocumentCache::take_dirty(ApplyBatch& batch) {
     for (CachedDocument* document : dirty_) {
         document->dirty_ = false;
         ++document->in_flight_;
@@ -90,10 +88,16 @@ std::vector<DocumentWrite> DocumentCache::take_dirty() {
         bytes_ -= document->bytes_;
         document->bytes_ = document->body_ ? approximate_bytes(*document->body_) : 0;
         bytes_ += document->bytes_;
-        writes.push_back(std::move(write));
+        const bool part = write.collection != collections::workflow_executions;
+        (part ? batch.parts : batch.documents).push_back(std::move(write));
     }
     dirty_.clear();
-    return writes;
+}
+
+void DocumentCache::written(const ApplyBatch& batch) {
+    written(batch.parts);
+    written(batch.documents);
+    evict();
 }
 
 void DocumentCache::written(const std::vector<DocumentWrite>& writes) {
@@ -110,7 +114,6 @@ void DocumentCache::written(const std::vector<DocumentWrite>& writes) {
             }
         }
     }
-    evict();
 }
 
 void DocumentCache::evict() {

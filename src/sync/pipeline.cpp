@@ -275,7 +275,7 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     applying_ = true;
     auto writes = std::make_shared<ApplyBatch>();
     writes->events = std::move(batch.events);
-    writes->documents = cache_.take_dirty();
+    cache_.take_dirty(*writes);
     writes->checkpoint = checkpoint_at(batch.upto, false);
     changed_.notify_all(); // room for the next batch
     CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(writes); }, progress_.store_trouble));
@@ -283,14 +283,14 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     checkpointed_at_ = ports_.clock.monotonic();
     progress_.applied = std::max(progress_.applied, batch.upto);
     if (batch.committed_at_us != 0) progress_.applied_commit_us = batch.committed_at_us;
-    progress_.documents += writes->documents.size();
+    progress_.documents += writes->parts.size() + writes->documents.size();
     ++progress_.batches;
     progress_.notify();
     CO_TRY_VOID(co_await publish(std::move(batch.stream)));
     progress_.published = std::max(progress_.published, batch.upto);
     ports_.source.confirm(checkpointed_);
     progress_.confirmed = checkpointed_;
-    cache_.written(writes->documents);
+    cache_.written(*writes);
     applying_ = false;
     changed_.notify_all();
     progress_.notify();

@@ -144,13 +144,11 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
         projector_.project_snapshot(*chunk);
         auto batch = std::make_shared<ApplyBatch>();
-        batch->documents = cache_.take_dirty();
-        progress_.documents += batch->documents.size();
-        for (const DocumentWrite& write : batch->documents) {
-            progress_.load_instances += write.collection == collections::workflow_executions;
-        }
+        cache_.take_dirty(*batch);
+        progress_.documents += batch->parts.size() + batch->documents.size();
+        progress_.load_instances += batch->documents.size();
         CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
-        cache_.written(batch->documents);
+        cache_.written(*batch);
         progress_.notify();
     }
     // Of an earlier epoch: what the engine does not have any more.

@@ -45,7 +45,7 @@ void TransactionProjection::history_task(const Row& row) {
     const std::string_view id = row.text(Column::id);
     if (row.operation == RowOperation::erase) {
         if (options_.retention == Retention::keep) return;
-        if (Task* found = task(id, {}); found && found->document->exists()) {
+        if (Task* found = task(id, {}); found && !found->replayed && found->document->exists()) {
             removed_.push_back(found->document);
         }
         return;
@@ -55,6 +55,11 @@ void TransactionProjection::history_task(const Row& row) {
     Instance& owner = instance(instance_id);
     Task* found = task(id, instance_id);
     if (!found) return;
+    if (found->replayed) {
+        if (row.has_text(Column::end_time)) erase_entry(owner, id);
+        owner.tasks_changed = true;
+        return;
+    }
     CachedDocument& document = *found->document;
     const bool known = document.exists();
     if (!known && row.operation != RowOperation::insert) {
@@ -123,8 +128,12 @@ void TransactionProjection::end_task(Task& task, std::string_view id, bool compl
     particulars.append("deleteReason", *document.find("deleteReason"));
     emit(owner, rank_task_ended, completed ? "task:completed" : "task:cancelled",
          std::move(particulars));
+    erase_entry(owner, id);
+}
+
+void TransactionProjection::erase_entry(Instance& owner, std::string_view task_id) {
     if (owner.execution && !owner.replayed && owner.execution->exists()) {
-        owner.changed |= owner.execution->erase_in("activeTasks", id);
+        owner.changed |= owner.execution->erase_in("activeTasks", task_id);
     }
 }
 
@@ -179,6 +188,7 @@ void TransactionProjection::runtime_task_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_task::id);
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
+    if (found->replayed) return erase_entry(instance(found->instance), id);
     // Its end stands in its history row, except after a cascading undeploy.
     if (open_status(found->document->find("status")->string_or())) end_task(*found, id, false, at_);
 }
@@ -189,6 +199,7 @@ void TransactionProjection::identity_link(const Row& row) {
     if (id.empty() || row.text(Column::type) != "candidate") return;
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
+    if (found->replayed) return copy_candidates(*found, id);
     const bool of_user = row.has_text(Column::user_id);
     const std::string_view kind = of_user ? "users" : "groups";
     const std::string_view name = row.text(of_user ? Column::user_id : Column::group_id);
@@ -205,15 +216,19 @@ void TransactionProjection::identity_link(const Row& row) {
         names.insert(place, Value(name));
     }
     candidates.set(kind, std::move(names));
-    if (!found->document->set("candidates", candidates)) return;
+    if (!found->document->set("candidates", std::move(candidates))) return;
     found->changed = true;
-    Instance& owner = instance(found->instance);
+    copy_candidates(*found, id);
+}
+
+void TransactionProjection::copy_candidates(Task& task, std::string_view id) {
+    Instance& owner = instance(task.instance);
     if (!owner.execution || owner.replayed || !owner.execution->object("activeTasks").contains(id)) {
         return;
     }
     Object& entries = owner.execution->edit().object_at("activeTasks");
-    entries.object_at(id).set("candidates", std::move(candidates));
-    found->entry_changed = owner.changed = true;
+    entries.object_at(id).set("candidates", task.document->object("candidates"));
+    task.entry_changed = owner.changed = true;
 }
 
 void TransactionProjection::variable(const Row& row) {
@@ -271,7 +286,7 @@ void TransactionProjection::store_variable(const Row& row, const Value& value) {
     const std::string key = escape_key(row.text(Column::name));
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
-        if (!found || !found->document->exists()) return;
+        if (!found || found->replayed || !found->document->exists()) return;
         found->changed |= found->document->set_in("variables", key, value);
         return;
     }
@@ -290,7 +305,7 @@ void TransactionProjection::erase_variable(const Row& row) {
     const std::string key = escape_key(row.text(Column::name));
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
-        if (found && found->document->exists()) {
+        if (found && !found->replayed && found->document->exists()) {
             found->changed |= found->document->erase_in("variables", key);
         }
         return;

@@ -176,8 +176,7 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
                                              : std::string_view{};
     }
     if (mode_ == Mode::stream && task.document->lsn() >= transaction_.position.number) {
-        replay_seen_ = true;
-        return nullptr;
+        replay_seen_ = task.replayed = true;
     }
     return &task;
 }
@@ -218,16 +217,17 @@ void TransactionProjection::finish() {
     // two are of one Position.
     for (const std::string_view id : task_order_) {
         Task& task = tasks_.at(id);
-        if (!task.changed && !task.entry_changed) continue;
+        if (!task.changed && !task.entry_changed && !task.replayed) continue;
         Instance& owner = instance(task.instance);
+        const std::uint64_t task_lsn = task.replayed ? task.document->lsn() : lsn;
         if (owner.execution && !owner.replayed) {
             if (owner.execution->object("activeTasks").contains(id)) {
                 Object& entries = owner.execution->edit().object_at("activeTasks");
-                entries.object_at(id).set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}});
+                entries.object_at(id).set("sync", Object{{"lsn", static_cast<std::int64_t>(task_lsn)}});
             }
-            owner.changed = true;
+            owner.changed |= owner.execution->exists();
         }
-        cache_.stamp(*task.document, lsn, at_);
+        if (!task.replayed) cache_.stamp(*task.document, lsn, at_);
     }
     for (const std::string_view id : instance_order_) {
         Instance& touched = instances_.at(id);

@@ -71,6 +71,9 @@ private:
     struct Task {
         CachedDocument* document = nullptr;
         std::string_view instance;
+        /// Its document holds this transaction already; its execution's may not (they are written
+        /// first), so that the copy in there still has to follow.
+        bool replayed = false;
         bool changed = false;
         bool entry_changed = false;
     };
@@ -115,6 +118,8 @@ private:
     void identity_link(const Row& row);
     void variable(const Row& row);
     void variable_detail(const Row& row);
+    void erase_entry(Instance& owner, std::string_view task_id);
+    void copy_candidates(Task& task, std::string_view id);
     void end_task(Task& task, std::string_view id, bool completed, Value ended_at);
     void emit_variable(Instance& owner, std::string_view type, std::string_view id,
                        std::string_view name, std::string_view variable_type,

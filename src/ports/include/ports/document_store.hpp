@@ -58,15 +58,17 @@ struct Checkpoint {
     std::int64_t at_us = 0;
 };
 
-/// What is made durable together: first `events`, then `documents`, then the checkpoint (which only
-/// moves forward). An adapter with transactions does it in one.
+/// What is made durable together, each member only when the one before it is: an adapter with
+/// transactions does it in one. Whoever finds an event's or a part's owner written knows by this
+/// order that they are too.
 struct ApplyBatch {
     std::vector<DocumentWrite> events;
+    /// Documents that belong to one of `documents`: tasks, definitions.
+    std::vector<DocumentWrite> parts;
+    /// Process instances.
     std::vector<DocumentWrite> documents;
+    /// Only moves forward.
     std::optional<Checkpoint> checkpoint;
-    [[nodiscard]] bool empty() const noexcept {
-        return events.empty() && documents.empty() && !checkpoint;
-    }
 };
 
 /// A condition on one path. An Array at the path matches if any element does (as MongoDB's).

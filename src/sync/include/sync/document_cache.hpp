@@ -71,9 +71,9 @@ public:
     /// `body` null: the store has none.
     CachedDocument& put(std::string_view collection, std::string id, const ValuePtr& body);
     /// Everything dirty, as writes that share the bodies; the documents are clean afterwards.
-    [[nodiscard]] std::vector<DocumentWrite> take_dirty();
-    /// The batch with these writes is durable.
-    void written(const std::vector<DocumentWrite>& writes);
+    void take_dirty(ApplyBatch& batch);
+    /// The batch is durable.
+    void written(const ApplyBatch& batch);
     void evict();
     [[nodiscard]] std::size_t dirty_count() const noexcept { return dirty_.size(); }
     [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
@@ -89,6 +89,8 @@ private:
         }
     };
     using Key = std::pair<std::string_view, std::string_view>;
+
+    void written(const std::vector<DocumentWrite>& writes);
 
     Limits limits_;
     // Keys view the collection's constant and the document's own id.
