@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/clock.hpp"
+
+namespace netbuild::postgres {
+
+/// How to reach a database.
+struct ConnectionOptions {
+    /// libpq's keywords: host, port, dbname, user, password, sslmode, sslrootcert …
+    /// (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS)
+    std::map<std::string, std::string> parameters;
+    Clock::duration connect_timeout = std::chrono::seconds(2);
+    /// The server ends a statement after it; zero: never.
+    Clock::duration statement_timeout = std::chrono::seconds(30);
+
+    /// "127.0.0.1:5432/camunda", for messages.
+    [[nodiscard]] std::string address() const;
+};
+
+/// The rows of one statement; everything is text.
+class Rows {
+public:
+    struct Data;
+    explicit Rows(std::shared_ptr<const Data> data) : data_(std::move(data)) {}
+    Rows() = default;
+    [[nodiscard]] int count() const;
+    [[nodiscard]] int columns() const;
+    /// Empty for null.
+    [[nodiscard]] std::string_view text(int row, int column) const;
+    [[nodiscard]] bool is_null(int row, int column) const;
+    [[nodiscard]] std::optional<std::string_view> get(int row, int column) const;
+
+private:
+    std::shared_ptr<const Data> data_;
+};
+
+struct Statement {
+    std::string sql;
+    /// $1, $2 … as text; nullopt: null.
+    std::vector<std::optional<std::string>> parameters = {};
+    /// Prepared once a connection under this name; empty: not at all.
+    std::string name = {};
+};
+
+/// One connection, on one executor; one call at a time (status messages of a COPY BOTH may be sent
+/// while a read waits). Errors: unavailable, unauthorized, forbidden, not_found (no such object),
+/// slot_in_use, deadline_exceeded, invalid_argument, internal; the server's message is the detail.
+class Connection {
+public:
+    static awaitable<result<std::unique_ptr<Connection>>>
+    connect(asio::any_io_executor executor, Clock& clock, ConnectionOptions options);
+    ~Connection();
+
+    awaitable<result<Rows>> query(Statement statement);
+    /// All of them in one round trip; an error ends them all.
+    awaitable<result<std::vector<Rows>>> pipeline(std::vector<Statement> statements);
+    /// Text that may hold several statements or a command of the replication protocol; the last rows.
+    awaitable<result<Rows>> simple(std::string sql);
+
+    /// START_REPLICATION …: from here on only the copy functions.
+    awaitable<result<void>> start_copy_both(std::string sql);
+    /// The next message if one is there, valid until the next call; nullopt: wait_readable() first.
+    result<std::optional<std::string_view>> copy_read();
+    awaitable<result<void>> wait_readable();
+    awaitable<result<void>> copy_write(std::string bytes);
+
+    /// 150004.
+    [[nodiscard]] int server_version() const;
+    [[nodiscard]] bool broken() const;
+
+private:
+    struct Impl;
+    explicit Connection(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+/// 'it''s'.
+[[nodiscard]] std::string quote_literal(std::string_view text);
+/// "name".
+[[nodiscard]] std::string quote_identifier(std::string_view name);
+
+} // namespace netbuild::postgres
