@@ -243,7 +243,7 @@ public:
         query.limit = 1'000'000;
         std::vector<std::string> events;
         for (const auto& document : must(context, store.find(query))) {
-            for (const auto& event : sync::stream_events(*document)) {
+            for (const auto& event : stream_events(*document)) {
                 events.push_back(to_string(event->position) + " " + event->type + " " + event->payload);
             }
         }

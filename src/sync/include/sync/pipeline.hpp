@@ -8,6 +8,7 @@
 #include "ports/change_source.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
+#include "ports/stored_events.hpp"
 #include "runtime/backoff.hpp"
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
@@ -19,8 +20,6 @@ namespace netbuild::sync {
 
 /// The collections of the read model with the indexes that queries need; prepared at start.
 [[nodiscard]] std::vector<CollectionSpec> read_model_collections();
-/// The stored events of a document of `events`, as they are published.
-[[nodiscard]] std::vector<StreamEventPtr> stream_events(const Value& document);
 
 /// capture → project → apply → publish, for one engine. Two coroutines on one executor: one projects
 /// transactions into documents in memory, the other makes what has gathered durable, publishes it

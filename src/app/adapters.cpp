@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/adapters.hpp"
+
+#include "memory/memory_bus.hpp"
+#include "postgres/database_clock.hpp"
+#include "postgres/replication_source.hpp"
+#include "simulator/simulator_source.hpp"
+#include "sqlite/sqlite_store.hpp"
+
+namespace netbuild::app {
+
+std::string_view store_kind(const Configuration& configuration) {
+    return configuration.has("mongodb.uri") ? "mongodb" : "sqlite";
+}
+std::string_view bus_kind(const Configuration& configuration) {
+    return configuration.has("redis.url") ? "redis" : "memory";
+}
+
+std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
+    return std::make_unique<SqliteStore>(SqliteStore::Options{.path = configuration.text("store.path") + "/store.sqlite"});
+}
+
+std::unique_ptr<EventBus> make_bus(const Configuration&, const asio::any_io_executor& executor, Clock& clock) {
+    return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});
+}
+
+postgres::ConnectionOptions postgres_options(const Configuration& configuration) {
+    postgres::ConnectionOptions options;
+    for (const char* key : {"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey"}) {
+        const std::string& value = configuration.text(std::string("postgres.") + key);
+        if (!value.empty()) options.parameters[key] = value;
+    }
+    options.connect_timeout = configuration.duration("postgres.connect_timeout");
+    return options;
+}
+
+std::unique_ptr<ChangeSource> make_source(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+    const std::string& kind = configuration.text("engine.source");
+    if (kind == "simulator") {
+        SimulatorSource::Options options;
+        options.seed = static_cast<std::uint64_t>(configuration.integer("simulator.seed"));
+        options.instances = static_cast<std::uint64_t>(configuration.integer("simulator.instances"));
+        options.instances_per_second = static_cast<double>(configuration.integer("simulator.rate"));
+        return std::make_unique<SimulatorSource>(options, clock);
+    }
+    ReplicationSource::Options options;
+    options.connection = postgres_options(configuration);
+    options.schema = configuration.text("engine.schema");
+    options.publication = configuration.text("engine.publication");
+    options.slot = configuration.text("engine.slot");
+    return std::make_unique<ReplicationSource>(executor, clock, std::move(options));
+}
+
+std::unique_ptr<ProcessEngine> make_database_engine(const Configuration&, const asio::any_io_executor&, Clock&) { return nullptr; }
+std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration&, const asio::any_io_executor&, Clock&) { return nullptr; }
+
+std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+    if (configuration.text("engine.source") != "wal") return nullptr;
+    return std::make_unique<DatabaseClock>(executor, clock, postgres_options(configuration));
+}
+
+result<sync::PipelineOptions> pipeline_options(const Configuration& configuration) {
+    sync::PipelineOptions options;
+    if (configuration.has("engine.name")) options.engine = configuration.text("engine.name");
+    options.slot = configuration.text("engine.slot");
+    auto zone = TimeZone::load(configuration.text("engine.time_zone"));
+    if (!zone) {
+        return fail(ErrorCode::invalid_configuration,
+                    "engine.time_zone (" + configuration.at("engine.time_zone").source + "): " + zone.error().detail());
+    }
+    options.projection.time_zone = *zone;
+    options.projection.default_domain = configuration.text("engine.default_domain");
+    options.projection.active_tasks_max = static_cast<std::size_t>(configuration.integer("projection.active_tasks_max"));
+    options.projection.bytes_inline_max = static_cast<std::size_t>(configuration.integer("projection.bytes_inline_max"));
+    options.projection.retention =
+        configuration.text("projection.retention") == "follow" ? sync::Retention::follow : sync::Retention::keep;
+    return options;
+}
+
+} // namespace netbuild::app

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/configuration.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+extern char** environ;
+
+namespace netbuild::app {
+namespace {
+
+using enum SettingType;
+
+constexpr SettingInfo all_settings[] = {
+    {"engine.kind", text, "camunda7", "", false, "camunda7", "the process engine"},
+    {"engine.source", text, "", "", false, "|wal|recording|simulator",
+     "where transactions come from; by default wal if postgres.host is set, else simulator"},
+    {"engine.name", text, "", "", false, "", "this engine's name in stream and checkpoint, if there are several"},
+    {"engine.time_zone", text, "UTC", "", false, "", "of the engine's JVM: Camunda's timestamps have no zone"},
+    {"engine.slot", text, "netbuild", "", false, "", "the logical replication slot"},
+    {"engine.publication", text, "netbuild", "", false, "", "the publication"},
+    {"engine.schema", text, "public", "", false, "", "the schema of Camunda's tables"},
+    {"engine.default_domain", text, "", "", false, "", "domainId where the engine has no tenant"},
+    {"engine.recording", text, "", "", false, "", "the file that source = recording plays"},
+    {"postgres.host", text, "", "POSTGRES_HOST", false, "", "Camunda's database"},
+    {"postgres.port", integer, "5432", "POSTGRES_PORT", false, "", ""},
+    {"postgres.dbname", text, "camunda", "POSTGRES_DB", false, "", ""},
+    {"postgres.user", text, "camunda", "POSTGRES_USER", false, "", "a role with REPLICATION and SELECT"},
+    {"postgres.password", text, "", "POSTGRES_PASSWORD", true, "", ""},
+    {"postgres.sslmode", text, "prefer", "", false, "disable|allow|prefer|require|verify-ca|verify-full", ""},
+    {"postgres.sslrootcert", text, "", "", false, "", "file with the certificate authority"},
+    {"postgres.sslcert", text, "", "", false, "", "client certificate"},
+    {"postgres.sslkey", text, "", "", false, "", "client key"},
+    {"postgres.pool_max", integer, "20", "", false, "", "connections for queries"},
+    {"postgres.idle_timeout", duration, "30s", "", false, "", "an unused connection is closed after it"},
+    {"postgres.connect_timeout", duration, "2s", "", false, "", ""},
+    {"mongodb.uri", text, "", "MONGODB_URI", false, "", "the document store; without it SQLite in store.path"},
+    {"mongodb.pool_max", integer, "50", "", false, "", "connections"},
+    {"mongodb.pool_min", integer, "10", "", false, "", "connections that are opened at start"},
+    {"mongodb.socket_timeout", duration, "45s", "", false, "", ""},
+    {"mongodb.threads", integer, "8", "", false, "", "calls at a time"},
+    {"redis.url", text, "", "REDIS_URL", false, "", "the event stream; without it in this process"},
+    {"redis.ca_file", text, "", "", false, "", "certificate authority for rediss://"},
+    {"camunda.url", text, "", "CAMUNDA_URL", false, "", "Camunda's REST API, http://…/engine-rest"},
+    {"camunda.user", text, "", "", false, "", "for basic authentication"},
+    {"camunda.password", text, "", "", true, "", ""},
+    {"camunda.timeout", duration, "10s", "", false, "", ""},
+    {"http.host", text, "127.0.0.1", "", false, "", "the address to listen on"},
+    {"http.port", integer, "8080", "", false, "", ""},
+    {"http.auth", text, "none", "", false, "none", "none is refused on any address but loopback"},
+    {"http.connections_max", integer, "1024", "", false, "", ""},
+    {"store.path", text, "netbuild-data", "", false, "", "folder of the embedded store"},
+    {"events.keep", duration, "7d", "", false, "", "how long events stay in the stream and the store"},
+    {"projection.active_tasks_max", integer, "1000", "", false, "", "open tasks inside an execution's document"},
+    {"projection.bytes_inline_max", integer, "65536", "", false, "", "Bytes, File and Object values up to it are stored whole"},
+    {"projection.retention", text, "keep", "", false, "keep|follow", "what Camunda's history clean-up does to documents"},
+    {"simulator.seed", integer, "1", "", false, "", ""},
+    {"simulator.instances", integer, "0", "", false, "", "0: without end"},
+    {"simulator.rate", integer, "2", "", false, "", "process instances a second"},
+    {"log.level", text, "info", "", false, "debug|info|warning|error", ""},
+    {"log.format", text, "text", "", false, "text|json", ""},
+};
+
+const SettingInfo* find_info(std::string_view key) {
+    const auto found = std::find_if(std::begin(all_settings), std::end(all_settings),
+                                    [&](const SettingInfo& info) { return info.key == key; });
+    return found == std::end(all_settings) ? nullptr : found;
+}
+
+Error bad(std::string detail) { return fail(ErrorCode::invalid_configuration, std::move(detail)); }
+
+result<void> check(const SettingInfo& info, const std::string& value, const std::string& source) {
+    const auto wrong = [&](std::string_view wanted) {
+        return bad(fmt::format("{} ({}): must be {}{}", info.key, source, wanted,
+                               info.secret ? "" : fmt::format(", not \"{}\"", value)));
+    };
+    if (value.empty()) return {};
+    if (info.type == integer) {
+        std::int64_t number = 0;
+        const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), number);
+        if (ec != std::errc{} || end != value.data() + value.size() || number < 0) return wrong("a whole number");
+    } else if (info.type == boolean && value != "true" && value != "false") {
+        return wrong("true or false");
+    } else if (info.type == duration && !parse_duration(value)) {
+        return wrong("a duration such as 250ms, 30s, 5m, 7d");
+    }
+    if (info.choices.empty()) return {};
+    std::string_view left = info.choices;
+    while (true) {
+        const auto bar = left.find('|');
+        if (left.substr(0, bar) == value) return {};
+        if (bar == std::string_view::npos) break;
+        left.remove_prefix(bar + 1);
+    }
+    return wrong("one of " + std::string(info.choices));
+}
+
+/// The nearest known key, for a typing mistake.
+std::string suggestion(std::string_view key) {
+    const std::string_view section = key.substr(0, key.find('.') + 1);
+    std::string known;
+    for (const SettingInfo& info : all_settings) {
+        if (!section.empty() && info.key.starts_with(section)) {
+            known += fmt::format("{}{}", known.empty() ? "" : ", ", info.key.substr(section.size()));
+        }
+    }
+    return known.empty() ? std::string() : fmt::format("; there are {}", known);
+}
+
+std::string environment_name(std::string_view key) {
+    std::string name = "NETBUILD_";
+    for (const char c : key) name.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    return name;
+}
+
+result<std::string> read_secret(const std::string& path, const std::string& variable) {
+    std::ifstream file(path);
+    if (!file) return bad(fmt::format("{}: {} cannot be read", variable, path));
+    std::stringstream content;
+    content << file.rdbuf();
+    std::string text = content.str();
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    return text;
+}
+
+/// scheme://user:secret@host → scheme://user:***@host
+std::string mask_url(std::string url) {
+    const auto scheme = url.find("://");
+    const auto at = url.rfind('@');
+    if (scheme == std::string::npos || at == std::string::npos) return url;
+    const auto colon = url.find(':', scheme + 3);
+    if (colon != std::string::npos && colon < at) url.replace(colon + 1, at - colon - 1, "***");
+    return url;
+}
+
+} // namespace
+
+std::span<const SettingInfo> settings() noexcept { return all_settings; }
+
+result<Clock::duration> parse_duration(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+    if (ec != std::errc{} || number < 0) return fail(ErrorCode::invalid_argument, "not a duration");
+    if (unit == "ms") return Clock::duration(std::chrono::milliseconds(number));
+    if (unit == "s") return Clock::duration(std::chrono::seconds(number));
+    if (unit == "m") return Clock::duration(std::chrono::minutes(number));
+    if (unit == "h") return Clock::duration(std::chrono::hours(number));
+    if (unit == "d") return Clock::duration(std::chrono::hours(24 * number));
+    return fail(ErrorCode::invalid_argument, "not a duration");
+}
+
+result<void> Configuration::set(std::string_view key, std::string value, std::string source) {
+    const SettingInfo* info = find_info(key);
+    if (!info) return bad(fmt::format("{}: there is no such key{}", source, suggestion(key)));
+    TRY_VOID(check(*info, value, source));
+    values_[std::string(key)] = {std::move(value), std::move(source)};
+    return {};
+}
+
+namespace {
+
+/// Debian's toml++ is built to throw.
+result<toml::table> parse(const std::string& file) {
+    try {
+        return toml::parse_file(file);
+    } catch (const toml::parse_error& error) {
+        return bad(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
+    }
+}
+
+result<void> load_file(const std::string& file, Configuration& configuration) {
+    TRY(const toml::table parsed, parse(file));
+    for (const auto& [section, content] : parsed) {
+        const auto* table = content.as_table();
+        if (!table) {
+            return bad(fmt::format("{}:{}: {} stands in no section", file, content.source().begin.line,
+                                   std::string_view(section.str())));
+        }
+        for (const auto& [key, value] : *table) {
+            const std::string name = fmt::format("{}.{}", std::string_view(section.str()), std::string_view(key.str()));
+            const std::string place = fmt::format("{}:{}", file, key.source().begin.line);
+            const SettingInfo* info = find_info(name);
+            if (!info) return bad(fmt::format("{}: there is no key {}{}", place, name, suggestion(name)));
+            std::string text_value;
+            if (const auto* as_text = value.as_string()) {
+                text_value = as_text->get();
+                if (info->type == integer) return bad(fmt::format("{} ({}): must be a whole number without quotes", name, place));
+            } else if (const auto* as_integer = value.as_integer()) {
+                if (info->type != integer) return bad(fmt::format("{} ({}): must be a string in quotes", name, place));
+                text_value = std::to_string(as_integer->get());
+            } else if (const auto* as_boolean = value.as_boolean()) {
+                if (info->type != boolean) return bad(fmt::format("{} ({}): must not be a boolean", name, place));
+                text_value = as_boolean->get() ? "true" : "false";
+            } else {
+                return bad(fmt::format("{} ({}): must be a string, a number or a boolean", name, place));
+            }
+            TRY_VOID(configuration.set(name, std::move(text_value), place));
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+result<Configuration> Configuration::load(const std::string& file, const Environment& environment, const Flags& flags) {
+    Configuration configuration;
+    for (const SettingInfo& info : all_settings) {
+        configuration.values_[std::string(info.key)] = {std::string(info.default_value), "default"};
+    }
+    std::string path = file;
+    if (path.empty() && std::filesystem::exists("netbuild.toml")) path = "netbuild.toml";
+    if (!path.empty()) {
+        if (!std::filesystem::exists(path)) return bad(path + ": there is no such file");
+        TRY_VOID(load_file(path, configuration));
+    }
+    for (const SettingInfo& info : all_settings) {
+        for (const std::string& name : {std::string(info.environment), environment_name(info.key)}) {
+            if (name.empty()) continue;
+            if (const auto found = environment.find(name); found != environment.end()) {
+                TRY_VOID(configuration.set(info.key, found->second, name));
+            }
+            if (const auto found = environment.find(name + "_FILE"); found != environment.end()) {
+                TRY(std::string secret, read_secret(found->second, name + "_FILE"));
+                TRY_VOID(configuration.set(info.key, std::move(secret), name + "_FILE"));
+            }
+        }
+    }
+    for (const auto& [key, value] : flags) TRY_VOID(configuration.set(key, value, "flag"));
+    if (!configuration.has("engine.source")) {
+        const bool database = configuration.has("postgres.host");
+        configuration.values_["engine.source"] = {database ? "wal" : "simulator", "default"};
+    }
+    if (configuration.text("engine.source") == "wal" && !configuration.has("postgres.host")) {
+        return bad(fmt::format("engine.source ({}): wal needs postgres.host (POSTGRES_HOST)",
+                               configuration.at("engine.source").source));
+    }
+    if (configuration.text("engine.source") == "recording" && !configuration.has("engine.recording")) {
+        return bad("engine.recording: source = \"recording\" needs a file");
+    }
+    return configuration;
+}
+
+Configuration::Environment Configuration::environment() {
+    Environment variables;
+    for (char** entry = environ; *entry; ++entry) {
+        const std::string_view text = *entry;
+        const auto equals = text.find('=');
+        if (equals != std::string_view::npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    return variables;
+}
+
+const Configuration::Setting& Configuration::at(std::string_view key) const {
+    static const Setting none;
+    const auto found = values_.find(key);
+    return found == values_.end() ? none : found->second;
+}
+
+std::int64_t Configuration::integer(std::string_view key) const {
+    const std::string& value = text(key);
+    std::int64_t number = 0;
+    std::from_chars(value.data(), value.data() + value.size(), number);
+    return number;
+}
+
+Clock::duration Configuration::duration(std::string_view key) const {
+    const auto parsed = parse_duration(text(key));
+    return parsed ? *parsed : Clock::duration::zero();
+}
+
+std::string Configuration::shown(const SettingInfo& info) const {
+    const std::string& value = text(info.key);
+    if (info.secret && !value.empty()) return "***";
+    return mask_url(value);
+}
+
+} // namespace netbuild::app

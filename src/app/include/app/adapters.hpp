@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+
+#include "app/configuration.hpp"
+#include "ports/change_source.hpp"
+#include "ports/document_store.hpp"
+#include "ports/event_bus.hpp"
+#include "ports/process_engine.hpp"
+#include "postgres/connection.hpp"
+#include "sync/options.hpp"
+
+namespace netbuild::app {
+
+/// What the configuration names, made but not yet connected.
+[[nodiscard]] std::unique_ptr<DocumentStore> make_store(const Configuration& configuration);
+[[nodiscard]] std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
+                                                 const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
+                                                        const asio::any_io_executor& executor, Clock& clock);
+/// Null if it is not configured.
+[[nodiscard]] std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration,
+                                                                  const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration,
+                                                              const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration,
+                                                             const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] postgres::ConnectionOptions postgres_options(const Configuration& configuration);
+/// invalid_configuration: an unknown time zone.
+[[nodiscard]] result<sync::PipelineOptions> pipeline_options(const Configuration& configuration);
+/// "mongodb", "sqlite"; "redis", "memory"; for status and logs.
+[[nodiscard]] std::string_view store_kind(const Configuration& configuration);
+[[nodiscard]] std::string_view bus_kind(const Configuration& configuration);
+
+} // namespace netbuild::app

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "problem.hpp"
+
+#include "model/value.hpp"
+#include "telemetry/log.hpp"
+#include "wire/json.hpp"
+
+namespace netbuild::http {
+
+Response problem(const Error& error) {
+    Response response;
+    response.status = http_status_of(error.code());
+    response.content_type = "application/problem+json";
+    Object body{{"type", "about:blank"},
+                {"title", message_of(error.code())},
+                {"status", response.status},
+                {"code", code_name(error.code())}};
+    if (response.status == 500) {
+        log::error("{}", error.message());
+    } else {
+        body.set("detail", error.detail());
+        const auto colon = error.detail().find(": ");
+        const std::string_view field = std::string_view(error.detail()).substr(0, colon == std::string::npos ? 0 : colon);
+        if (error.code() == ErrorCode::invalid_argument && !field.empty() && field.find(' ') == std::string_view::npos) {
+            body.set("field", field);
+        }
+    }
+    response.body = to_json(body);
+    return response;
+}
+
+} // namespace netbuild::http

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/server.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+
+#include <fmt/format.h>
+
+#include "problem.hpp"
+#include "runtime/task_group.hpp"
+#include "telemetry/log.hpp"
+
+namespace netbuild::http {
+
+namespace beast = boost::beast;
+using tcp = asio::ip::tcp;
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+namespace {
+
+using BeastResponse = beast::http::response<beast::http::string_body>;
+
+BeastResponse to_beast(Response response, unsigned version, bool keep_alive) {
+    BeastResponse answer(static_cast<beast::http::status>(response.status), version);
+    answer.set(beast::http::field::content_type, response.content_type);
+    answer.set(beast::http::field::server, "netbuild");
+    for (const auto& [name, value] : response.headers) answer.set(name, value);
+    answer.body() = std::move(response.body);
+    answer.keep_alive(keep_alive);
+    answer.prepare_payload();
+    return answer;
+}
+
+class ConnectionStream final : public Stream {
+public:
+    ConnectionStream(beast::tcp_stream& stream, Clock::duration timeout) : stream_(stream), timeout_(timeout) {}
+    awaitable<result<void>> write(std::string bytes) override {
+        stream_.expires_after(timeout_);
+        const auto [ec, size] = co_await asio::async_write(stream_, asio::buffer(bytes), as_result);
+        if (ec) co_return fail(ErrorCode::cancelled, "the client is gone");
+        co_return result<void>{};
+    }
+
+private:
+    beast::tcp_stream& stream_;
+    Clock::duration timeout_;
+};
+
+} // namespace
+
+result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
+    const auto digit = [](char c) {
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    };
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '%') {
+            if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
+                return fail(ErrorCode::invalid_argument, "a percent sign without two hexadecimal digits");
+            }
+            out.push_back(static_cast<char>(digit(text[i + 1]) << 4 | digit(text[i + 2])));
+            i += 2;
+        } else {
+            out.push_back(plus_is_space && text[i] == '+' ? ' ' : text[i]);
+        }
+    }
+    return out;
+}
+
+class Server::Impl {
+public:
+    Impl(asio::any_io_executor executor, Options options, Handler& handler)
+        : options_(std::move(options)), handler_(handler), acceptor_(executor),
+          connections_(executor, [](const std::string& name, const Error& error) {
+              log::error("{}: {}", name, error.message());
+          }) {}
+
+    result<void> listen() {
+        boost::system::error_code ec;
+        const auto address = asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, ec);
+        const std::string name = fmt::format("{}:{}", options_.host, options_.port);
+        if (ec) return fail(ErrorCode::invalid_configuration, "http.host: " + options_.host + " is no IP address");
+        const tcp::endpoint endpoint(address, options_.port);
+        acceptor_.open(endpoint.protocol(), ec);
+        if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
+        if (!ec) acceptor_.bind(endpoint, ec);
+        if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
+        if (ec) return fail(ErrorCode::unavailable, fmt::format("listen on {}: {} (choose another with --port)", name, ec.message()));
+        return {};
+    }
+
+    std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+    std::size_t connections() const { return connections_.size(); }
+
+    awaitable<result<void>> run() {
+        co_await asio::this_coro::throw_if_cancelled(false);
+        while (true) {
+            auto [ec, socket] = co_await acceptor_.async_accept(as_result);
+            if (ec == asio::error::operation_aborted) break;
+            if (ec) {
+                log::warning("accept: {}", ec.message()); // such as too many open files: others may end
+                continue;
+            }
+            if (connections_.size() >= options_.connections_max) continue; // closes it
+            socket.set_option(tcp::no_delay(true), ec);
+            connections_.spawn("connection", serve(beast::tcp_stream(std::move(socket))));
+        }
+        co_await connections_.stop();
+        co_return fail(ErrorCode::cancelled, "http");
+    }
+
+private:
+    awaitable<result<void>> serve(beast::tcp_stream stream) {
+        beast::flat_buffer buffer;
+        while (true) {
+            beast::http::request_parser<beast::http::string_body> parser;
+            parser.body_limit(options_.body_bytes_max);
+            parser.header_limit(options_.header_bytes_max);
+            stream.expires_after(options_.idle_timeout);
+            const auto [ec, size] = co_await beast::http::async_read(stream, buffer, parser, as_result);
+            if (ec) {
+                if (ec == beast::http::error::end_of_stream || ec == beast::error::timeout) break;
+                if (!parser.got_some()) break;
+                co_await refuse(stream, ec);
+                break;
+            }
+            auto message = parser.release();
+            const bool keep_alive = message.keep_alive();
+            const unsigned version = message.version();
+            auto request = to_request(std::move(message));
+            if (!request) {
+                co_await send(stream, to_beast(problem(request.error()), version, false));
+                break;
+            }
+            stream.expires_never(); // the handler has deadlines of its own
+            if (handler_.streams(*request)) {
+                Response head = co_await handler_.stream_head(*request);
+                if (head.status != 200) {
+                    if (!co_await send(stream, to_beast(std::move(head), version, keep_alive))) break;
+                    continue;
+                }
+                ConnectionStream out(stream, options_.idle_timeout);
+                std::string text = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store\r\n"
+                                               "Connection: close\r\nServer: netbuild\r\n", head.content_type);
+                for (const auto& [name, value] : head.headers) text += fmt::format("{}: {}\r\n", name, value);
+                if (co_await out.write(text + "\r\n")) co_await handler_.stream(std::move(*request), out);
+                break;
+            }
+            if (!co_await send(stream, to_beast(co_await handler_.handle(std::move(*request)), version, keep_alive))) break;
+            if (!keep_alive) break;
+        }
+        boost::system::error_code ignored;
+        stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+        co_return result<void>{};
+    }
+
+    awaitable<bool> send(beast::tcp_stream& stream, BeastResponse response) {
+        stream.expires_after(options_.idle_timeout);
+        const auto [ec, size] = co_await beast::http::async_write(stream, response, as_result);
+        co_return !ec;
+    }
+
+    awaitable<void> refuse(beast::tcp_stream& stream, boost::system::error_code ec) {
+        ErrorCode code = ErrorCode::invalid_argument;
+        std::string detail = "request: " + ec.message();
+        if (ec == beast::http::error::body_limit) {
+            code = ErrorCode::payload_too_large;
+            detail = fmt::format("body: more than {} bytes", options_.body_bytes_max);
+        }
+        Response response = problem(Error(code, std::move(detail)));
+        if (ec == beast::http::error::header_limit) response.status = 431;
+        co_await send(stream, to_beast(std::move(response), 11, false));
+    }
+
+    static result<Request> to_request(beast::http::request<beast::http::string_body> message) {
+        Request request;
+        request.method = message.method_string();
+        std::string_view target = message.target();
+        if (target.empty() || target.front() != '/') return fail(ErrorCode::invalid_argument, "path: must begin with /");
+        const auto question = target.find('?');
+        request.path = target.substr(0, question);
+        std::string_view query = question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
+        while (!query.empty()) {
+            const auto ampersand = query.find('&');
+            const std::string_view pair = query.substr(0, ampersand);
+            query = ampersand == std::string_view::npos ? std::string_view{} : query.substr(ampersand + 1);
+            if (pair.empty()) continue;
+            const auto equals = pair.find('=');
+            TRY(std::string name, percent_decode(pair.substr(0, equals), true));
+            TRY(std::string value, percent_decode(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1), true));
+            request.query.emplace_back(std::move(name), std::move(value));
+        }
+        for (const auto& field : message) {
+            std::string name(field.name_string());
+            for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+            request.headers[std::move(name)] = field.value();
+        }
+        request.body = std::move(message.body());
+        return request;
+    }
+
+    Options options_;
+    Handler& handler_;
+    tcp::acceptor acceptor_;
+    TaskGroup connections_;
+};
+
+Server::Server(asio::any_io_executor executor, Options options, Handler& handler)
+    : impl_(std::make_unique<Impl>(std::move(executor), std::move(options), handler)) {}
+Server::~Server() = default;
+result<void> Server::listen() { return impl_->listen(); }
+std::uint16_t Server::port() const { return impl_->port(); }
+awaitable<result<void>> Server::run() { return impl_->run(); }
+std::size_t Server::connections() const { return impl_->connections(); }
+
+} // namespace netbuild::http

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ports/stored_events.hpp"
+
+#include "wire/json.hpp"
+
+namespace netbuild {
+
+std::vector<StreamEventPtr> stream_events(const Value& document) {
+    std::vector<StreamEventPtr> events;
+    const Value* list = document.at_path("events");
+    const Value* number = document.at_path("lsn");
+    if (!list || !list->is<Array>() || !number) return events;
+    for (const Value& entry : *list->get_if<Array>()) {
+        const Value* ordinal = entry.at_path("ordinal");
+        const Value* type = entry.at_path("type");
+        const Value* payload = entry.at_path("payload");
+        if (!ordinal || !type || !payload) continue;
+        const auto text = [&](std::string_view key) {
+            const Value* member = payload->at_path(key);
+            return std::string(member ? member->string_or() : std::string_view{});
+        };
+        auto event = std::make_shared<StreamEvent>();
+        event->position = {static_cast<std::uint64_t>(number->integer_or()),
+                           static_cast<std::uint32_t>(ordinal->integer_or())};
+        event->type = type->string_or();
+        event->domain_id = text("domainId");
+        event->execution_id = text("executionId");
+        event->process_instance_id = text("processInstanceId");
+        append_json(event->payload, *payload);
+        events.push_back(std::move(event));
+    }
+    return events;
+}
+
+} // namespace netbuild

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ports/document_store.hpp"
+#include "ports/event_bus.hpp"
+#include "ports/process_engine.hpp"
+#include "ports/read_model_clock.hpp"
+
+namespace netbuild::query {
+
+/// Names and values of a request, decoded, in order.
+using Parameters = std::vector<std::pair<std::string, std::string>>;
+
+/// What a request gets: the body, and the Position up to which everything is in it.
+struct Answer {
+    Value body;
+    Position position;
+};
+
+/// A request's wish for freshness: `X-NetBuild-Min-Position` and `X-NetBuild-Wait`.
+struct Freshness {
+    enum class Kind : unsigned char { any, position, now };
+    Kind kind = Kind::any;
+    Position position;
+    Clock::duration wait = std::chrono::seconds(1);
+};
+
+inline constexpr std::size_t list_limit_default = 50;
+inline constexpr std::size_t list_limit_max = 500;
+inline constexpr std::size_t batch_ids_max = 500;
+
+/// The unified query: one answer from NetBuild's documents and Camunda's process state and tasks.
+/// A parameter that is unknown or unreadable is invalid_argument; the detail begins with its name.
+class QueryService {
+public:
+    struct Ports {
+        DocumentStore& store;
+        ReadModelClock& model;
+        Clock& clock;
+        /// Null where not configured: then that consistency is `unsupported`.
+        ProcessEngine* engine = nullptr;
+        ProcessEngine* rest = nullptr;
+        EngineClock* engine_clock = nullptr;
+    };
+    explicit QueryService(Ports ports) : ports_(ports) {}
+
+    /// Waits as the request wants; not_yet_consistent.
+    awaitable<result<void>> wait(Freshness freshness);
+
+    /// `by` (executionId, processInstanceId), `consistency` (model, engine, rest). not_found.
+    awaitable<result<Answer>> execution(std::string id, Parameters parameters);
+    /// Body {"ids": […], "by"?}: items in the order of the ids, null where there is none.
+    awaitable<result<Answer>> batch_get(Value request);
+    awaitable<result<Answer>> executions(Parameters parameters);
+    awaitable<result<Answer>> timeline(std::string id, Parameters parameters);
+    awaitable<result<Answer>> tasks(Parameters parameters);
+    awaitable<result<Answer>> definitions(Parameters parameters);
+    awaitable<result<Answer>> definition(std::string id);
+    /// Stored events after `after`, oldest first, for readers that are behind the stream.
+    awaitable<result<std::vector<ValuePtr>>> stored_events(Position after, std::size_t documents);
+
+private:
+    awaitable<result<std::vector<ValuePtr>>> find_instances(std::string id, std::string by);
+    awaitable<result<Answer>> live(std::string id, std::string by, ProcessEngine& engine, std::string_view source);
+    [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks, Position position,
+                                  std::string_view source) const;
+    awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks);
+
+    Ports ports_;
+};
+
+} // namespace netbuild::query
