@@ -110,7 +110,7 @@ void TransactionProjection::history_task(const Row& row) {
         end_task(*found, id, completed, date(row.cell(Column::end_time)));
     } else if (known && companions_.updated_tasks.contains(id)) {
         emit(owner, rank_task_changed,
-             companions_.assigned_tasks.contains(id) ? "task:assigned" : "task:updated",
+             companions_.reassigns(id) ? "task:assigned" : "task:updated",
              task_particulars(id, document));
         found->changed = true;
     }

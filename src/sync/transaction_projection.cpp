@@ -44,7 +44,15 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
         case Table::hi_identitylink:
             if (row.operation == RowOperation::insert &&
                 row.text(camunda::hi_identitylink::type) == "assignee") {
-                assigned_tasks.insert(row.text(camunda::hi_identitylink::task_id));
+                // An update of the task writes a link away and back even if the assignee stays.
+                const std::string_view task = row.text(camunda::hi_identitylink::task_id);
+                const std::string_view user = row.text(camunda::hi_identitylink::user_id);
+                AssigneeChange& change = assignee_changes[task];
+                if (row.text(camunda::hi_identitylink::operation_type) == "add") {
+                    change.after = user;
+                } else if (!change.before) {
+                    change.before = user;
+                }
             }
             break;
         case Table::ge_bytearray:
@@ -66,6 +74,12 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
 std::optional<std::string_view> CompanionRows::bytes_of(std::string_view bytearray_id) const {
     const auto found = bytes.find(bytearray_id);
     return found == bytes.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool CompanionRows::reassigns(std::string_view task_id) const {
+    const auto found = assignee_changes.find(task_id);
+    return found != assignee_changes.end() &&
+           found->second.before.value_or("") != found->second.after.value_or("");
 }
 
 bool CompanionRows::rewrites_ended_task(const Row& row) const {

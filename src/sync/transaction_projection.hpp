@@ -21,6 +21,8 @@ public:
 
     /// The bytes that `bytearray_id` names, as bytea text; nullopt if they are not in the transaction.
     [[nodiscard]] std::optional<std::string_view> bytes_of(std::string_view bytearray_id) const;
+    /// The task has another assignee, or none, after the transaction.
+    [[nodiscard]] bool reassigns(std::string_view task_id) const;
     /// An UPDATE of a task that had ended before: retention's bookkeeping, nothing to read in it.
     [[nodiscard]] bool rewrites_ended_task(const Row& row) const;
 
@@ -33,8 +35,11 @@ public:
     std::unordered_set<std::string_view> erased_variables;
     /// act_hi_detail.var_inst_id_ of the variables that were set or deleted.
     std::unordered_set<std::string_view> detailed_variables;
-    /// Tasks with an act_hi_identitylink of type assignee.
-    std::unordered_set<std::string_view> assigned_tasks;
+    /// Who had a task and who has it now, by its act_hi_identitylink rows of type assignee.
+    struct AssigneeChange {
+        std::optional<std::string_view> before, after;
+    };
+    std::unordered_map<std::string_view, AssigneeChange> assignee_changes;
     /// act_ge_bytearray: id → bytea text (unchanged ones are not in it).
     std::unordered_map<std::string_view, std::string_view> bytes;
     /// act_hi_job_log by job id.
