@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/adapters.hpp"
 
+#include "camunda/database_engine.hpp"
+#include "camunda/rest_engine.hpp"
 #include "memory/memory_bus.hpp"
 #include "postgres/database_clock.hpp"
 #include "postgres/replication_source.hpp"
@@ -51,8 +53,29 @@ std::unique_ptr<ChangeSource> make_source(const Configuration& configuration, co
     return std::make_unique<ReplicationSource>(executor, clock, std::move(options));
 }
 
-std::unique_ptr<ProcessEngine> make_database_engine(const Configuration&, const asio::any_io_executor&, Clock&) { return nullptr; }
-std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration&, const asio::any_io_executor&, Clock&) { return nullptr; }
+std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+    if (!configuration.has("postgres.host")) return nullptr;
+    postgres::Pool::Options options;
+    options.connection = postgres_options(configuration);
+    options.connections_max = static_cast<std::size_t>(configuration.integer("postgres.pool_max"));
+    options.idle_timeout = configuration.duration("postgres.idle_timeout");
+    return std::make_unique<postgres::Pool>(executor, clock, std::move(options));
+}
+
+std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration, postgres::Pool* pool, const TimeZone& zone) {
+    if (!pool) return nullptr;
+    return std::make_unique<DatabaseEngine>(*pool, configuration.text("engine.schema"), zone);
+}
+
+std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration, const asio::any_io_executor& executor) {
+    if (!configuration.has("camunda.url")) return nullptr;
+    RestEngine::Options options;
+    options.url = configuration.text("camunda.url");
+    options.user = configuration.text("camunda.user");
+    options.password = configuration.text("camunda.password");
+    options.timeout = configuration.duration("camunda.timeout");
+    return std::make_unique<RestEngine>(executor, std::move(options));
+}
 
 std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
     if (configuration.text("engine.source") != "wal") return nullptr;

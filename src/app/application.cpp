@@ -41,8 +41,9 @@ public:
         : executor(std::move(ex)), configuration(std::move(settings)), options(std::move(pipeline_settings)),
           random(Random::from_system()), progress(executor, clock), store(make_store(configuration)),
           bus(make_bus(configuration, executor, clock)), source(make_source(configuration, executor, clock)),
-          engine(make_database_engine(configuration, executor, clock)),
-          rest(make_rest_engine(configuration, executor, clock)),
+          pool(make_pool(configuration, executor, clock)),
+          engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
+          rest(make_rest_engine(configuration, executor)),
           engine_clock(make_engine_clock(configuration, executor, clock)),
           captured_here(progress), stored_clock(*store, clock, options.engine),
           queries({*store, stored_clock, clock, engine.get(), rest.get(), engine_clock.get()}),
@@ -69,6 +70,7 @@ public:
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
+    std::unique_ptr<postgres::Pool> pool;
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;
     std::unique_ptr<EngineClock> engine_clock;

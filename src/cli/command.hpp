@@ -33,6 +33,7 @@ void add_demo(Registry registry);
 void add_status(Registry registry);
 void add_queries(Registry registry);
 void add_events(Registry registry);
+void add_verify(Registry registry);
 void add_config(Registry registry);
 
 /// The configuration with a command's flags; logging is set by it.

@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
     cli::add_status(registry);
     cli::add_queries(registry);
     cli::add_events(registry);
+    cli::add_verify(registry);
     cli::add_config(registry);
     try {
         app.parse(argc, argv);

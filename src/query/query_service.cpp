@@ -151,6 +151,7 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
         co_return Answer{rendered(*found.front(), std::move(state), active_tasks(ended), position, source), position};
     }
     EngineExecution& newest = running.front();
+    if (source == "engine") CO_TRY_VOID(co_await add_forms(newest.active_tasks));
     CO_TRY(auto found, co_await find_instances(newest.process_instance_id, "processInstanceId"));
     if (found.empty()) {
         CO_TRY_VOID(co_await wait({Freshness::Kind::now, {}, std::chrono::seconds(1)}));
@@ -166,6 +167,26 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
         body.set("otherInstances", std::move(others));
     }
     co_return Answer{std::move(body), position};
+}
+
+awaitable<result<void>> QueryService::add_forms(Array& tasks) {
+    for (Value& task : tasks) {
+        const std::string definition_id(text(task, "processDefinitionId"));
+        auto known = forms_.find(definition_id);
+        if (known == forms_.end()) {
+            CO_TRY(const auto found, co_await ports_.store.get(collections::process_definitions, {definition_id}));
+            const Value* forms = found.front() ? found.front()->at_path("forms") : nullptr;
+            if (!forms) continue; // not in the model yet: asked again the next time
+            if (forms_.size() >= forms_cached_max) forms_.clear();
+            known = forms_.emplace(definition_id, *forms->get_if<Object>()).first;
+        }
+        const Value* form = known->second.find(escape_key(text(task, "taskDefinitionKey")));
+        if (!form) continue;
+        for (const char* member : {"formKey", "camundaFormRef"}) {
+            if (const Value* value = form->at_path(member)) task.get_if<Object>()->set(member, *value);
+        }
+    }
+    co_return result<void>{};
 }
 
 awaitable<result<Answer>> QueryService::batch_get(Value request) {

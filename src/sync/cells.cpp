@@ -1,19 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/cells.hpp"
 
-#include <chrono>
+#include "wire/wall_time.hpp"
 
 namespace netbuild::sync {
 namespace {
-
-int digits(std::string_view text, std::size_t from, std::size_t count) {
-    int number = 0;
-    for (std::size_t i = from; i < from + count; ++i) {
-        if (text[i] < '0' || text[i] > '9') return -1;
-        number = number * 10 + (text[i] - '0');
-    }
-    return number;
-}
 
 int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
@@ -22,20 +13,8 @@ int hex_digit(char c) {
 } // namespace
 
 Value date_value(const Cell& cell, const TimeZone& zone) {
-    const std::string_view text = cell.text;
-    if (text.size() < 19) return {};
-    const int year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
-    const int hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
-    if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0) return {};
-    int milliseconds = 0, scale = 100;
-    for (std::size_t i = 20; i < text.size() && scale > 0; ++i, scale /= 10) {
-        if (text[i] < '0' || text[i] > '9') break;
-        milliseconds += (text[i] - '0') * scale;
-    }
-    const std::chrono::sys_days date{std::chrono::year(year) / month / day};
-    const std::int64_t seconds =
-        std::int64_t{date.time_since_epoch().count()} * 86400 + hour * 3600 + minute * 60 + second;
-    return Date{zone.to_utc_ms(seconds * 1000 + milliseconds)};
+    const auto wall_ms = parse_wall_time(cell.text);
+    return wall_ms ? Value(Date{zone.to_utc_ms(*wall_ms)}) : Value();
 }
 
 std::string decode_bytea(std::string_view text) {

@@ -7,7 +7,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "ports/process_engine.hpp"
-#include "postgres/connection.hpp"
+#include "postgres/pool.hpp"
 #include "sync/options.hpp"
 
 namespace netbuild::app {
@@ -19,10 +19,12 @@ namespace netbuild::app {
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
                                                         const asio::any_io_executor& executor, Clock& clock);
 /// Null if it is not configured.
-[[nodiscard]] std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration,
-                                                                  const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration,
+                                                        const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration, postgres::Pool* pool,
+                                                                  const TimeZone& zone);
 [[nodiscard]] std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration,
-                                                              const asio::any_io_executor& executor, Clock& clock);
+                                                              const asio::any_io_executor& executor);
 [[nodiscard]] std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration,
                                                              const asio::any_io_executor& executor, Clock& clock);
 [[nodiscard]] postgres::ConnectionOptions postgres_options(const Configuration& configuration);

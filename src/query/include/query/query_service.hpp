@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -68,9 +69,13 @@ private:
     awaitable<result<Answer>> live(std::string id, std::string by, ProcessEngine& engine, std::string_view source);
     [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks, Position position,
                                   std::string_view source) const;
+    /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has those.
+    awaitable<result<void>> add_forms(Array& tasks);
     awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks);
 
+    static constexpr std::size_t forms_cached_max = 1000;
     Ports ports_;
+    std::map<std::string, Object, std::less<>> forms_; // by definition id; definitions never change
 };
 
 } // namespace netbuild::query
