@@ -4,8 +4,10 @@
 #include "camunda/database_engine.hpp"
 #include "camunda/rest_engine.hpp"
 #include "memory/memory_bus.hpp"
+#include "mongo/mongo_store.hpp"
 #include "postgres/database_clock.hpp"
 #include "postgres/replication_source.hpp"
+#include "redis/redis_bus.hpp"
 #include "simulator/simulator_source.hpp"
 #include "sqlite/sqlite_store.hpp"
 
@@ -19,10 +21,27 @@ std::string_view bus_kind(const Configuration& configuration) {
 }
 
 std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
+    if (configuration.has("mongodb.uri")) {
+        MongoStore::Options options;
+        options.uri = configuration.text("mongodb.uri");
+        options.pool_max = static_cast<std::size_t>(configuration.integer("mongodb.pool_max"));
+        options.pool_min = static_cast<std::size_t>(configuration.integer("mongodb.pool_min"));
+        options.threads = static_cast<std::size_t>(configuration.integer("mongodb.threads"));
+        options.socket_timeout = configuration.duration("mongodb.socket_timeout");
+        return std::make_unique<MongoStore>(std::move(options));
+    }
     return std::make_unique<SqliteStore>(SqliteStore::Options{.path = configuration.text("store.path") + "/store.sqlite"});
 }
 
-std::unique_ptr<EventBus> make_bus(const Configuration&, const asio::any_io_executor& executor, Clock& clock) {
+std::unique_ptr<EventBus> make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+    if (configuration.has("redis.url")) {
+        RedisBus::Options options;
+        options.url = configuration.text("redis.url");
+        options.ca_file = configuration.text("redis.ca_file");
+        // Another engine has a stream of its own: ids of two WALs have no common order.
+        if (configuration.has("engine.name")) options.stream += ":" + configuration.text("engine.name");
+        return std::make_unique<RedisBus>(executor, clock, std::move(options));
+    }
     return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});
 }
 

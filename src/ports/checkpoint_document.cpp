@@ -7,6 +7,7 @@ Object checkpoint_document(const Checkpoint& checkpoint) {
     return Object{{"_id", checkpoint.engine},
                   {"slot", checkpoint.slot},
                   {"position", to_string(checkpoint.position)},
+                  {"number", static_cast<std::int64_t>(checkpoint.position.number)},
                   {"lsn", to_string(checkpoint.position.lsn())},
                   {"epoch", static_cast<std::int32_t>(checkpoint.position.epoch())},
                   {"source", checkpoint.source.kind},
