@@ -30,11 +30,13 @@ function(netbuild_room name)
 endfunction()
 
 # netbuild_test(NAME LABEL unit|contract|golden|… SOURCES file… ROOMS room… [LIBRARIES target…]
-#               [TIMEOUT_S seconds])
-# Every TEST() becomes a ctest of its own, named SUITE.sentence.
+#               [TIMEOUT_S seconds] [SERVERS])
+# Every TEST() becomes a ctest of its own, named SUITE.sentence. With SERVERS the stack's servers run
+# (tests/CMakeLists.txt starts them), at ports that count from NETBUILD_TEST_PORT_BASE.
 include(GoogleTest)
+set(NETBUILD_TEST_PORT_BASE 26400)
 function(netbuild_test name)
-    cmake_parse_arguments(TEST "" "LABEL;TIMEOUT_S" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(TEST "SERVERS" "LABEL;TIMEOUT_S" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
     if(NOT TEST_TIMEOUT_S)
         set(TEST_TIMEOUT_S 60)
     endif()
@@ -44,6 +46,11 @@ function(netbuild_test name)
     target_link_libraries(${name} PRIVATE ${TEST_ROOMS} ${TEST_LIBRARIES} GTest::gtest_main
                                           ${RAPIDCHECK_LIBRARY})
     target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    set(properties LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT_S})
+    if(TEST_SERVERS)
+        list(APPEND properties FIXTURES_REQUIRED servers ENVIRONMENT
+             "NETBUILD_TEST_PORT_BASE=${NETBUILD_TEST_PORT_BASE}")
+    endif()
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-                         PROPERTIES LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT_S})
+                         PROPERTIES ${properties})
 endfunction()
