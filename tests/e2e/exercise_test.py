@@ -18,6 +18,7 @@ class Exercise:
         self.instances = []
         self.last_event = "0-0"
         self.operations = self.checks = 0
+        self.types = []  # of all events so far
 
     def events(self):
         """The types of the events since the last call, in order."""
@@ -44,10 +45,13 @@ class Exercise:
         self.check(label, expect, forbid)
         return answer
 
-    def check(self, label, expect=(), forbid=()):
+    def check(self, label, expect=(), forbid=(), since=None):
         self.operations += 1
         types = self.events()
-        missing = [one for one in expect if one not in types]
+        self.types += types
+        # The job executor works on its own: what it does may have come with an earlier check.
+        heard = types if since is None else self.types[since:]
+        missing = [one for one in expect if one not in heard]
         wrong = [one for one in forbid if one in types]
         if missing or wrong:
             raise Failed(f"after \"{label}\": events {types}; missing {missing}, unwanted {wrong}")
@@ -158,6 +162,7 @@ def timers_and_messages(x):
 
 def failing_job(x):
     pid = x.start("start BK-4", ORDER, {"businessKey": "BK-4", "variables": {"route": value("bad", "String")}})
+    before = len(x.types)
     x.step("complete, async job", "POST", f"/task/{x.task(pid)}/complete", {}, ["job:created"])
 
     def job():
@@ -167,10 +172,11 @@ def failing_job(x):
         if job()["retries"] > 0:
             x.camunda.send("POST", f"/job/{job()['id']}/execute", allowed=(500,))
     until("the job has failed for good", lambda: job()["retries"] == 0)
-    x.check("the job failed three times", ["job:failed", "incident:created"])
+    x.check("the job failed three times", ["job:failed", "incident:created"], since=before)
+    before = len(x.types)
     x.step("one more retry", "PUT", f"/job/{job()['id']}/retries", {"retries": 1}, ["incident:resolved"])
     until("it failed again", lambda: job()["retries"] == 0)
-    x.check("it failed again", ["incident:created"])
+    x.check("it failed again", ["incident:created"], since=before)
     x.step("modify: cancel bad, start ship", "POST", f"/process-instance/{pid}/modification",
            {"skipCustomListeners": True, "instructions": [{"type": "startBeforeActivity", "activityId": "ship"},
                                                            {"type": "cancel", "activityId": "bad"}]},
