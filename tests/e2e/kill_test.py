@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 in the middle of the first load, then in the middle of traffic; each time a new process goes
+on. In the end `verify` finds no difference, and every event is in store and stream exactly once.
+
+  kill_test.py [--mongodb] [--redis]
+"""
+import argparse
+import json
+import os
+import subprocess
+import time
+
+from harness import ROOT, Failed, Netbuild, psql, say, stack_up, until
+
+LOADED, LIVE = 4000, 1500
+LOAD_KILLS, LIVE_KILLS = 3, 5
+
+
+def scratch_database(stack, name):
+    """Camunda's tables, empty, in a database of their own."""
+    p = stack["postgres"]
+    env = {**os.environ, "PGPASSWORD": p["password"]}
+    where = ["-h", p["host"], "-p", str(p["port"]), "-U", p["user"]]
+    psql(stack, f"create database {name}")
+    dump = subprocess.run(["pg_dump", *where, "-s", p["dbname"]], env=env, check=True, capture_output=True)
+    level = subprocess.run(["pg_dump", *where, "-a", "-t", "act_ge_property", p["dbname"]], env=env, check=True, capture_output=True)
+    # The other tests' publications do not belong here.
+    schema = b"\n".join(line for line in dump.stdout.splitlines() if b"PUBLICATION" not in line)
+    target = {**stack, "postgres": {**p, "dbname": name}}
+    for sql in (schema, level.stdout, (ROOT / "lab/camunda_load.sql").read_bytes()):
+        subprocess.run(["psql", *where, "-d", name, "-qX", "-v", "ON_ERROR_STOP=0"], env=env, input=sql, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return target
+
+
+def generate(stack, first, count):
+    """Process instances from start to end, three transactions each, in the background."""
+    p = stack["postgres"]
+    return subprocess.Popen(["psql", "-h", p["host"], "-p", str(p["port"]), "-U", p["user"], "-d", p["dbname"], "-qX", "-c",
+                             f"call nb_gen({first}, {count})"], env={**os.environ, "PGPASSWORD": p["password"]})
+
+
+def redis_events(stack, stream):
+    port = stack["redis"].rsplit(":", 1)[1]
+    out = subprocess.run(["redis-cli", "-p", port, "--json", "XRANGE", stream, "-", "+"], check=True, capture_output=True, text=True)
+    return [(entry[0], entry[1][1]) for entry in json.loads(out.stdout)]
+
+
+def sync_state(netbuild):
+    try:
+        return netbuild.api.request("GET", "/v1/sync")[1]
+    except OSError:
+        return {"state": "down"}
+
+
+def kill_while_loading(netbuild):
+    for round_ in range(LOAD_KILLS):
+        netbuild.start(wait_ready=False)
+        target = (round_ + 1) * 200
+
+        def in_the_middle():
+            state = sync_state(netbuild)
+            if state["state"] == "streaming":
+                raise Failed("the load was over before the kill: make it larger")
+            return state["state"] == "loading" and state["load"]["instances"] >= target
+        until("the load is in its middle", in_the_middle)
+        netbuild.kill()
+        say(f"  killed in the load after {target} instances or more")
+    netbuild.start()
+    code, report = netbuild.cli("verify")
+    if code != 0:
+        raise Failed(f"after the load: {report}")
+    say(f"  loaded: {report['documents']} documents equal")
+
+
+def kill_in_traffic(netbuild, stack):
+    writers = [generate(stack, LOADED + 1 + i * LIVE, LIVE) for i in range(2)]
+    for _ in range(LIVE_KILLS):
+        before = sync_state(netbuild)["applied"]["position"]
+        until("capture moves on", lambda: sync_state(netbuild).get("applied", {}).get("position") not in (None, before))
+        netbuild.kill()
+        say(f"  killed at {before}")
+        netbuild.start()
+    for writer in writers:
+        if writer.wait() != 0:
+            raise Failed("the load failed")
+
+
+def check_events(netbuild, stack, redis):
+    out = subprocess.run([os.environ.get("NETBUILD", str(ROOT / "build/release/netbuild")), "events", "--config",
+                          str(netbuild.config), "--json"], check=True, capture_output=True, text=True)
+    events = [json.loads(line) for line in out.stdout.splitlines()]
+    stored = [(event["position"], event["type"]) for event in events]
+    positions = [tuple(map(int, position.split("-"))) for position, _ in stored]
+    if positions != sorted(set(positions)):
+        raise Failed("stored events are out of order or doubled")
+    for type_, expected in (("process:started", 2 * LIVE), ("process:completed", 2 * LIVE), ("task:created", 4 * LIVE)):
+        found = sum(1 for _, one in stored if one == type_)
+        if found != expected:
+            raise Failed(f"{found} events {type_}, {expected} expected")
+    if redis:
+        stream = redis_events(stack, f"netbuild:events:{netbuild.name}")
+        if stream != stored:
+            only = set(stored) - set(stream)
+            raise Failed(f"the stream has {len(stream)} events, the store {len(stored)}; missing e.g. {sorted(only)[:3]}")
+    say(f"  {len(stored)} events, each once and in order" + (", the same in Redis" if redis else ""))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mongodb", action="store_true")
+    parser.add_argument("--redis", action="store_true")
+    arguments = parser.parse_args()
+    name = f"kill_{'m' if arguments.mongodb else 's'}{time.time_ns() // 1000000}"
+    stack = scratch_database(stack_up(), name)
+    if generate(stack, 1, LOADED).wait() != 0:
+        raise Failed("the load failed")
+    with Netbuild(stack, name, mongodb=arguments.mongodb, redis=arguments.redis) as netbuild:
+        kill_while_loading(netbuild)
+        kill_in_traffic(netbuild, stack)
+        netbuild.api.get("/v1/executions?limit=1", **{"X-NetBuild-Min-Position": "now", "X-NetBuild-Wait": "60000"})
+        code, report = netbuild.cli("verify")
+        if code != 0 or report["differenceCount"]:
+            raise Failed(f"verify: exit {code}, {report}")
+        say(f"  verify: {report['documents']} documents equal")
+        check_events(netbuild, stack, arguments.redis)
+    psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database {name} with (force)")
+
+
+if __name__ == "__main__":
+    main()
