@@ -30,16 +30,19 @@ std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
         options.socket_timeout = configuration.duration("mongodb.socket_timeout");
         return std::make_unique<MongoStore>(std::move(options));
     }
-    return std::make_unique<SqliteStore>(SqliteStore::Options{.path = configuration.text("store.path") + "/store.sqlite"});
+    return std::make_unique<SqliteStore>(
+        SqliteStore::Options{.path = configuration.text("store.path") + "/store.sqlite"});
 }
 
-std::unique_ptr<EventBus> make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
+                                   const asio::any_io_executor& executor, Clock& clock) {
     if (configuration.has("redis.url")) {
         RedisBus::Options options;
         options.url = configuration.text("redis.url");
         options.ca_file = configuration.text("redis.ca_file");
         // Another engine has a stream of its own: ids of two WALs have no common order.
-        if (configuration.has("engine.name")) options.stream += ":" + configuration.text("engine.name");
+        if (configuration.has("engine.name"))
+            options.stream += ":" + configuration.text("engine.name");
         return std::make_unique<RedisBus>(executor, clock, std::move(options));
     }
     return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});
@@ -47,7 +50,8 @@ std::unique_ptr<EventBus> make_bus(const Configuration& configuration, const asi
 
 postgres::ConnectionOptions postgres_options(const Configuration& configuration) {
     postgres::ConnectionOptions options;
-    for (const char* key : {"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey"}) {
+    for (const char* key : {"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
+                            "sslcert", "sslkey"}) {
         const std::string& value = configuration.text(std::string("postgres.") + key);
         if (!value.empty()) options.parameters[key] = value;
     }
@@ -55,12 +59,14 @@ postgres::ConnectionOptions postgres_options(const Configuration& configuration)
     return options;
 }
 
-std::unique_ptr<ChangeSource> make_source(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
+                                          const asio::any_io_executor& executor, Clock& clock) {
     const std::string& kind = configuration.text("engine.source");
     if (kind == "simulator") {
         SimulatorSource::Options options;
         options.seed = static_cast<std::uint64_t>(configuration.integer("simulator.seed"));
-        options.instances = static_cast<std::uint64_t>(configuration.integer("simulator.instances"));
+        options.instances =
+            static_cast<std::uint64_t>(configuration.integer("simulator.instances"));
         options.instances_per_second = static_cast<double>(configuration.integer("simulator.rate"));
         return std::make_unique<SimulatorSource>(options, clock);
     }
@@ -72,7 +78,8 @@ std::unique_ptr<ChangeSource> make_source(const Configuration& configuration, co
     return std::make_unique<ReplicationSource>(executor, clock, std::move(options));
 }
 
-std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration,
+                                          const asio::any_io_executor& executor, Clock& clock) {
     if (!configuration.has("postgres.host")) return nullptr;
     postgres::Pool::Options options;
     options.connection = postgres_options(configuration);
@@ -81,12 +88,14 @@ std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration, co
     return std::make_unique<postgres::Pool>(executor, clock, std::move(options));
 }
 
-std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration, postgres::Pool* pool, const TimeZone& zone) {
+std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration,
+                                                    postgres::Pool* pool, const TimeZone& zone) {
     if (!pool) return nullptr;
     return std::make_unique<DatabaseEngine>(*pool, configuration.text("engine.schema"), zone);
 }
 
-std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration, const asio::any_io_executor& executor) {
+std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration,
+                                                const asio::any_io_executor& executor) {
     if (!configuration.has("camunda.url")) return nullptr;
     RestEngine::Options options;
     options.url = configuration.text("camunda.url");
@@ -96,7 +105,9 @@ std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configurati
     return std::make_unique<RestEngine>(executor, std::move(options));
 }
 
-std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock) {
+std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration,
+                                               const asio::any_io_executor& executor,
+                                               Clock& clock) {
     if (configuration.text("engine.source") != "wal") return nullptr;
     return std::make_unique<DatabaseClock>(executor, clock, postgres_options(configuration));
 }
@@ -108,14 +119,18 @@ result<sync::PipelineOptions> pipeline_options(const Configuration& configuratio
     auto zone = TimeZone::load(configuration.text("engine.time_zone"));
     if (!zone) {
         return fail(ErrorCode::invalid_configuration,
-                    "engine.time_zone (" + configuration.at("engine.time_zone").source + "): " + zone.error().detail());
+                    "engine.time_zone (" + configuration.at("engine.time_zone").source +
+                        "): " + zone.error().detail());
     }
     options.projection.time_zone = *zone;
     options.projection.default_domain = configuration.text("engine.default_domain");
-    options.projection.active_tasks_max = static_cast<std::size_t>(configuration.integer("projection.active_tasks_max"));
-    options.projection.bytes_inline_max = static_cast<std::size_t>(configuration.integer("projection.bytes_inline_max"));
-    options.projection.retention =
-        configuration.text("projection.retention") == "follow" ? sync::Retention::follow : sync::Retention::keep;
+    options.projection.active_tasks_max =
+        static_cast<std::size_t>(configuration.integer("projection.active_tasks_max"));
+    options.projection.bytes_inline_max =
+        static_cast<std::size_t>(configuration.integer("projection.bytes_inline_max"));
+    options.projection.retention = configuration.text("projection.retention") == "follow"
+                                       ? sync::Retention::follow
+                                       : sync::Retention::keep;
     return options;
 }
 

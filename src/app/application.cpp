@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/application.hpp"
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fmt/format.h>
@@ -28,7 +28,8 @@ result<Roles> Roles::parse(std::string_view text) {
         } else if (role == "api") {
             roles.api = true;
         } else if (role != "realtime" && role != "jobs") {
-            return fail(ErrorCode::invalid_argument, fmt::format("--roles: {} is none of sync, api, realtime, jobs", role));
+            return fail(ErrorCode::invalid_argument,
+                        fmt::format("--roles: {} is none of sync, api, realtime, jobs", role));
         }
         if (comma == std::string_view::npos) return roles;
         text.remove_prefix(comma + 1);
@@ -38,16 +39,23 @@ result<Roles> Roles::parse(std::string_view text) {
 class Application::Impl {
 public:
     Impl(asio::any_io_executor ex, Configuration settings, sync::PipelineOptions pipeline_settings)
-        : executor(std::move(ex)), configuration(std::move(settings)), options(std::move(pipeline_settings)),
-          random(Random::from_system()), progress(executor, clock), store(make_store(configuration)),
-          bus(make_bus(configuration, executor, clock)), source(make_source(configuration, executor, clock)),
+        : executor(std::move(ex)),
+          configuration(std::move(settings)),
+          options(std::move(pipeline_settings)),
+          random(Random::from_system()),
+          progress(executor, clock),
+          store(make_store(configuration)),
+          bus(make_bus(configuration, executor, clock)),
+          source(make_source(configuration, executor, clock)),
           pool(make_pool(configuration, executor, clock)),
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
           engine_clock(make_engine_clock(configuration, executor, clock)),
-          captured_here(progress), stored_clock(*store, clock, options.engine),
+          captured_here(progress),
+          stored_clock(*store, clock, options.engine),
           queries({*store, stored_clock, clock, engine.get(), rest.get(), engine_clock.get()}),
-          capture_queries({*store, captured_here, clock, engine.get(), rest.get(), engine_clock.get()}) {}
+          capture_queries(
+              {*store, captured_here, clock, engine.get(), rest.get(), engine_clock.get()}) {}
 
     awaitable<result<void>> reach(bool with_source) {
         CO_TRY_VOID(co_await store->prepare(sync::read_model_collections()));
@@ -57,7 +65,8 @@ public:
     }
 
     awaitable<result<void>> capture() {
-        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor}, progress);
+        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor},
+                                progress);
         co_return co_await pipeline.run();
     }
 
@@ -84,13 +93,16 @@ public:
 Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Application::~Application() = default;
 
-result<std::unique_ptr<Application>> Application::create(asio::any_io_executor executor, Configuration configuration) {
+result<std::unique_ptr<Application>> Application::create(asio::any_io_executor executor,
+                                                         Configuration configuration) {
     TRY(sync::PipelineOptions options, pipeline_options(configuration));
-    return std::unique_ptr<Application>(
-        new Application(std::make_unique<Impl>(std::move(executor), std::move(configuration), std::move(options))));
+    return std::unique_ptr<Application>(new Application(
+        std::make_unique<Impl>(std::move(executor), std::move(configuration), std::move(options))));
 }
 
-query::QueryService& Application::queries() { return impl_->capturing ? impl_->capture_queries : impl_->queries; }
+query::QueryService& Application::queries() {
+    return impl_->capturing ? impl_->capture_queries : impl_->queries;
+}
 DocumentStore& Application::store() { return *impl_->store; }
 EventBus& Application::bus() { return *impl_->bus; }
 ChangeSource& Application::source() { return *impl_->source; }
@@ -108,7 +120,8 @@ awaitable<result<void>> Application::connect(bool source, Clock::duration wait) 
             co_return reached;
         }
         log::warning("{}; trying again", reached.error().message());
-        CO_TRY_VOID(co_await impl_->clock.sleep(std::min<Clock::duration>(std::chrono::seconds(1), deadline.left(impl_->clock))));
+        CO_TRY_VOID(co_await impl_->clock.sleep(
+            std::min<Clock::duration>(std::chrono::seconds(1), deadline.left(impl_->clock))));
     }
 }
 
@@ -118,7 +131,12 @@ awaitable<result<void>> Application::capture() {
 }
 
 awaitable<Value> Application::status() {
-    StatusPorts ports{impl_->configuration, impl_->options.engine, *impl_->store, *impl_->bus, impl_->executor, impl_->clock,
+    StatusPorts ports{impl_->configuration,
+                      impl_->options.engine,
+                      *impl_->store,
+                      *impl_->bus,
+                      impl_->executor,
+                      impl_->clock,
                       impl_->capturing ? &impl_->progress : nullptr};
     return query_status(ports);
 }
@@ -145,17 +163,26 @@ awaitable<result<void>> Application::serve(Roles roles) {
         if (!failure) failure = Error(error).within(name);
         ended.notify_all();
     });
-    ReadModelClock& model = roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
+    ReadModelClock& model =
+        roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     Metrics metrics(impl.progress, impl.clock);
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
-                         [this] { return cached_status(impl_->progress, impl_->configuration, impl_->clock, impl_->capturing); },
-                         [this] { return unready_reasons(*impl_->store, *impl_->bus, impl_->progress, impl_->capturing); },
+                         [this] {
+                             return cached_status(impl_->progress, impl_->configuration,
+                                                  impl_->clock, impl_->capturing);
+                         },
+                         [this] {
+                             return unready_reasons(*impl_->store, *impl_->bus, impl_->progress,
+                                                    impl_->capturing);
+                         },
                          [&metrics] { return metrics.text(); }});
-    http::Server server(impl.executor,
-                        {.host = impl.configuration.text("http.host"),
-                         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
-                         .connections_max = static_cast<std::size_t>(impl.configuration.integer("http.connections_max"))},
-                        routes);
+    http::Server server(
+        impl.executor,
+        {.host = impl.configuration.text("http.host"),
+         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
+         .connections_max =
+             static_cast<std::size_t>(impl.configuration.integer("http.connections_max"))},
+        routes);
     if (roles.api) {
         CO_TRY_VOID(server.listen());
         log::info("listening on http://{}:{}", impl.configuration.text("http.host"), server.port());

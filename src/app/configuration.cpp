@@ -21,8 +21,10 @@ constexpr SettingInfo all_settings[] = {
     {"engine.kind", text, "camunda7", "", false, "camunda7", "the process engine"},
     {"engine.source", text, "", "", false, "|wal|recording|simulator",
      "where transactions come from; by default wal if postgres.host is set, else simulator"},
-    {"engine.name", text, "", "", false, "", "this engine's name in stream and checkpoint, if there are several"},
-    {"engine.time_zone", text, "UTC", "", false, "", "of the engine's JVM: Camunda's timestamps have no zone"},
+    {"engine.name", text, "", "", false, "",
+     "this engine's name in stream and checkpoint, if there are several"},
+    {"engine.time_zone", text, "UTC", "", false, "",
+     "of the engine's JVM: Camunda's timestamps have no zone"},
     {"engine.slot", text, "netbuild", "", false, "", "the logical replication slot"},
     {"engine.publication", text, "netbuild", "", false, "", "the publication"},
     {"engine.schema", text, "public", "", false, "", "the schema of Camunda's tables"},
@@ -31,16 +33,20 @@ constexpr SettingInfo all_settings[] = {
     {"postgres.host", text, "", "POSTGRES_HOST", false, "", "Camunda's database"},
     {"postgres.port", integer, "5432", "POSTGRES_PORT", false, "", ""},
     {"postgres.dbname", text, "camunda", "POSTGRES_DB", false, "", ""},
-    {"postgres.user", text, "camunda", "POSTGRES_USER", false, "", "a role with REPLICATION and SELECT"},
+    {"postgres.user", text, "camunda", "POSTGRES_USER", false, "",
+     "a role with REPLICATION and SELECT"},
     {"postgres.password", text, "", "POSTGRES_PASSWORD", true, "", ""},
-    {"postgres.sslmode", text, "prefer", "", false, "disable|allow|prefer|require|verify-ca|verify-full", ""},
+    {"postgres.sslmode", text, "prefer", "", false,
+     "disable|allow|prefer|require|verify-ca|verify-full", ""},
     {"postgres.sslrootcert", text, "", "", false, "", "file with the certificate authority"},
     {"postgres.sslcert", text, "", "", false, "", "client certificate"},
     {"postgres.sslkey", text, "", "", false, "", "client key"},
     {"postgres.pool_max", integer, "20", "", false, "", "connections for queries"},
-    {"postgres.idle_timeout", duration, "30s", "", false, "", "an unused connection is closed after it"},
+    {"postgres.idle_timeout", duration, "30s", "", false, "",
+     "an unused connection is closed after it"},
     {"postgres.connect_timeout", duration, "2s", "", false, "", ""},
-    {"mongodb.uri", text, "", "MONGODB_URI", false, "", "the document store; without it SQLite in store.path"},
+    {"mongodb.uri", text, "", "MONGODB_URI", false, "",
+     "the document store; without it SQLite in store.path"},
     {"mongodb.pool_max", integer, "50", "", false, "", "connections"},
     {"mongodb.pool_min", integer, "10", "", false, "", "connections that are opened at start"},
     {"mongodb.socket_timeout", duration, "45s", "", false, "", ""},
@@ -56,10 +62,14 @@ constexpr SettingInfo all_settings[] = {
     {"http.auth", text, "none", "", false, "none", "none is refused on any address but loopback"},
     {"http.connections_max", integer, "1024", "", false, "", ""},
     {"store.path", text, "netbuild-data", "", false, "", "folder of the embedded store"},
-    {"events.keep", duration, "7d", "", false, "", "how long events stay in the stream and the store"},
-    {"projection.active_tasks_max", integer, "1000", "", false, "", "open tasks inside an execution's document"},
-    {"projection.bytes_inline_max", integer, "65536", "", false, "", "Bytes, File and Object values up to it are stored whole"},
-    {"projection.retention", text, "keep", "", false, "keep|follow", "what Camunda's history clean-up does to documents"},
+    {"events.keep", duration, "7d", "", false, "",
+     "how long events stay in the stream and the store"},
+    {"projection.active_tasks_max", integer, "1000", "", false, "",
+     "open tasks inside an execution's document"},
+    {"projection.bytes_inline_max", integer, "65536", "", false, "",
+     "Bytes, File and Object values up to it are stored whole"},
+    {"projection.retention", text, "keep", "", false, "keep|follow",
+     "what Camunda's history clean-up does to documents"},
     {"simulator.seed", integer, "1", "", false, "", ""},
     {"simulator.instances", integer, "0", "", false, "", "0: without end"},
     {"simulator.rate", integer, "2", "", false, "", "process instances a second"},
@@ -84,7 +94,8 @@ result<void> check(const SettingInfo& info, const std::string& value, const std:
     if (info.type == integer) {
         std::int64_t number = 0;
         const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), number);
-        if (ec != std::errc{} || end != value.data() + value.size() || number < 0) return wrong("a whole number");
+        if (ec != std::errc{} || end != value.data() + value.size() || number < 0)
+            return wrong("a whole number");
     } else if (info.type == boolean && value != "true" && value != "false") {
         return wrong("true or false");
     } else if (info.type == duration && !parse_duration(value)) {
@@ -107,7 +118,8 @@ std::string suggestion(std::string_view key) {
     std::string known;
     for (const SettingInfo& info : all_settings) {
         if (!section.empty() && info.key.starts_with(section)) {
-            known += fmt::format("{}{}", known.empty() ? "" : ", ", info.key.substr(section.size()));
+            known +=
+                fmt::format("{}{}", known.empty() ? "" : ", ", info.key.substr(section.size()));
         }
     }
     return known.empty() ? std::string() : fmt::format("; there are {}", known);
@@ -115,7 +127,9 @@ std::string suggestion(std::string_view key) {
 
 std::string environment_name(std::string_view key) {
     std::string name = "NETBUILD_";
-    for (const char c : key) name.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+    for (const char c : key)
+        name.push_back(c == '.' ? '_'
+                                : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
     return name;
 }
 
@@ -125,7 +139,8 @@ result<std::string> read_secret(const std::string& path, const std::string& vari
     std::stringstream content;
     content << file.rdbuf();
     std::string text = content.str();
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r'))
+        text.pop_back();
     return text;
 }
 
@@ -180,26 +195,33 @@ result<void> load_file(const std::string& file, Configuration& configuration) {
     for (const auto& [section, content] : parsed) {
         const auto* table = content.as_table();
         if (!table) {
-            return bad(fmt::format("{}:{}: {} stands in no section", file, content.source().begin.line,
-                                   std::string_view(section.str())));
+            return bad(fmt::format("{}:{}: {} stands in no section", file,
+                                   content.source().begin.line, std::string_view(section.str())));
         }
         for (const auto& [key, value] : *table) {
-            const std::string name = fmt::format("{}.{}", std::string_view(section.str()), std::string_view(key.str()));
+            const std::string name =
+                fmt::format("{}.{}", std::string_view(section.str()), std::string_view(key.str()));
             const std::string place = fmt::format("{}:{}", file, key.source().begin.line);
             const SettingInfo* info = find_info(name);
-            if (!info) return bad(fmt::format("{}: there is no key {}{}", place, name, suggestion(name)));
+            if (!info)
+                return bad(fmt::format("{}: there is no key {}{}", place, name, suggestion(name)));
             std::string text_value;
             if (const auto* as_text = value.as_string()) {
                 text_value = as_text->get();
-                if (info->type == integer) return bad(fmt::format("{} ({}): must be a whole number without quotes", name, place));
+                if (info->type == integer)
+                    return bad(
+                        fmt::format("{} ({}): must be a whole number without quotes", name, place));
             } else if (const auto* as_integer = value.as_integer()) {
-                if (info->type != integer) return bad(fmt::format("{} ({}): must be a string in quotes", name, place));
+                if (info->type != integer)
+                    return bad(fmt::format("{} ({}): must be a string in quotes", name, place));
                 text_value = std::to_string(as_integer->get());
             } else if (const auto* as_boolean = value.as_boolean()) {
-                if (info->type != boolean) return bad(fmt::format("{} ({}): must not be a boolean", name, place));
+                if (info->type != boolean)
+                    return bad(fmt::format("{} ({}): must not be a boolean", name, place));
                 text_value = as_boolean->get() ? "true" : "false";
             } else {
-                return bad(fmt::format("{} ({}): must be a string, a number or a boolean", name, place));
+                return bad(
+                    fmt::format("{} ({}): must be a string, a number or a boolean", name, place));
             }
             TRY_VOID(configuration.set(name, std::move(text_value), place));
         }
@@ -209,7 +231,8 @@ result<void> load_file(const std::string& file, Configuration& configuration) {
 
 } // namespace
 
-result<Configuration> Configuration::load(const std::string& file, const Environment& environment, const Flags& flags) {
+result<Configuration> Configuration::load(const std::string& file, const Environment& environment,
+                                          const Flags& flags) {
     Configuration configuration;
     for (const SettingInfo& info : all_settings) {
         configuration.values_[std::string(info.key)] = {std::string(info.default_value), "default"};
@@ -221,7 +244,8 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
         TRY_VOID(load_file(path, configuration));
     }
     for (const SettingInfo& info : all_settings) {
-        for (const std::string& name : {std::string(info.environment), environment_name(info.key)}) {
+        for (const std::string& name :
+             {std::string(info.environment), environment_name(info.key)}) {
             if (name.empty()) continue;
             if (const auto found = environment.find(name); found != environment.end()) {
                 TRY_VOID(configuration.set(info.key, found->second, name));
@@ -232,7 +256,8 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
             }
         }
     }
-    for (const auto& [key, value] : flags) TRY_VOID(configuration.set(key, value, "flag"));
+    for (const auto& [key, value] : flags)
+        TRY_VOID(configuration.set(key, value, "flag"));
     if (!configuration.has("engine.source")) {
         const bool database = configuration.has("postgres.host");
         configuration.values_["engine.source"] = {database ? "wal" : "simulator", "default"};
@@ -241,7 +266,8 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
         return bad(fmt::format("engine.source ({}): wal needs postgres.host (POSTGRES_HOST)",
                                configuration.at("engine.source").source));
     }
-    if (configuration.text("engine.source") == "recording" && !configuration.has("engine.recording")) {
+    if (configuration.text("engine.source") == "recording" &&
+        !configuration.has("engine.recording")) {
         return bad("engine.recording: source = \"recording\" needs a file");
     }
     return configuration;
@@ -252,7 +278,8 @@ Configuration::Environment Configuration::environment() {
     for (char** entry = environ; *entry; ++entry) {
         const std::string_view text = *entry;
         const auto equals = text.find('=');
-        if (equals != std::string_view::npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+        if (equals != std::string_view::npos)
+            variables.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     return variables;
 }

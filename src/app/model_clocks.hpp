@@ -13,7 +13,8 @@ public:
     [[nodiscard]] Position applied() const override { return progress_.applied; }
     [[nodiscard]] std::int64_t lag_ms() const override {
         if (progress_.applied >= progress_.captured) return 0;
-        return std::max<std::int64_t>(0, (progress_.captured_commit_us - progress_.applied_commit_us) / 1000);
+        return std::max<std::int64_t>(
+            0, (progress_.captured_commit_us - progress_.applied_commit_us) / 1000);
     }
     awaitable<result<void>> wait_applied(Position position, Clock::duration wait) override {
         return progress_.wait_applied(position, wait);
@@ -30,7 +31,9 @@ public:
         : store_(store), clock_(clock), engine_(std::move(engine)) {}
     [[nodiscard]] Position applied() const override { return applied_; }
     [[nodiscard]] std::int64_t lag_ms() const override {
-        return checkpoint_us_ == 0 ? 0 : std::max<std::int64_t>(0, (clock_.utc_us() - checkpoint_us_) / 1000);
+        return checkpoint_us_ == 0
+                   ? 0
+                   : std::max<std::int64_t>(0, (clock_.utc_us() - checkpoint_us_) / 1000);
     }
     awaitable<result<void>> refresh() {
         CO_TRY(const auto checkpoint, co_await store_.checkpoint(engine_));
@@ -53,10 +56,12 @@ public:
             CO_TRY_VOID(co_await refresh());
             if (applied_ >= position) co_return result<void>{};
             if (deadline.passed(clock_)) {
-                co_return fail(ErrorCode::not_yet_consistent,
-                               "wanted " + to_string(position) + ", the read model is at " + to_string(applied_));
+                co_return fail(ErrorCode::not_yet_consistent, "wanted " + to_string(position) +
+                                                                  ", the read model is at " +
+                                                                  to_string(applied_));
             }
-            CO_TRY_VOID(co_await clock_.sleep(std::min<Clock::duration>(std::chrono::milliseconds(20), deadline.left(clock_))));
+            CO_TRY_VOID(co_await clock_.sleep(
+                std::min<Clock::duration>(std::chrono::milliseconds(20), deadline.left(clock_))));
         }
     }
 

@@ -23,16 +23,18 @@ struct StatusPorts {
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);
 /// GET /v1/sync: what the capturing process knows without asking anyone.
-[[nodiscard]] Value cached_status(const sync::Progress& progress, const Configuration& configuration, const Clock& clock,
+[[nodiscard]] Value cached_status(const sync::Progress& progress,
+                                  const Configuration& configuration, const Clock& clock,
                                   bool capturing);
 /// Why this process is not ready; empty if it is.
-awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus, const sync::Progress& progress,
-                                                    bool capturing);
+awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus,
+                                                    const sync::Progress& progress, bool capturing);
 
 /// Prometheus' text exposition of the progress.
 class Metrics {
 public:
-    Metrics(const sync::Progress& progress, const Clock& clock) : progress_(progress), clock_(clock) {}
+    Metrics(const sync::Progress& progress, const Clock& clock)
+        : progress_(progress), clock_(clock) {}
     [[nodiscard]] std::string text() const;
 
 private:

@@ -40,10 +40,10 @@ std::string to_string(Position position) {
 result<Position> parse_position(std::string_view text) {
     Position position;
     const auto dash = text.find('-');
-    const bool valid = parse_whole(text.substr(0, dash), position.number) &&
-                       (dash == std::string_view::npos ||
-                        parse_whole(text.substr(dash + 1), position.ordinal)) &&
-                       position.number < (std::uint64_t{1} << 63);
+    const bool valid =
+        parse_whole(text.substr(0, dash), position.number) &&
+        (dash == std::string_view::npos || parse_whole(text.substr(dash + 1), position.ordinal)) &&
+        position.number < (std::uint64_t{1} << 63);
     if (!valid) {
         return fail(ErrorCode::invalid_argument,
                     fmt::format("'{}' is not a position such as 23803720-12", text));

@@ -14,14 +14,15 @@ TEST(Position, text_form_is_a_redis_stream_id) {
 }
 
 TEST(Position, refuses_what_is_not_a_position) {
-    for (const auto* text : {"", "-", "1-", "-1", "+1-0", " 1-0", "1-0 ", "1--0", "0/16B3748", "now",
-                             "9223372036854775808-0", "1-4294967296", "99999999999999999999-0"}) {
+    for (const auto* text :
+         {"", "-", "1-", "-1", "+1-0", " 1-0", "1-0 ", "1--0", "0/16B3748", "now",
+          "9223372036854775808-0", "1-4294967296", "99999999999999999999-0"}) {
         EXPECT_FALSE(parse_position(text)) << text;
     }
 }
 
 TEST(Position, a_higher_epoch_is_later_whatever_the_lsn) {
-    EXPECT_LT(Position::at(0, Lsn{1} ), Position::at(0, Lsn{2}));
+    EXPECT_LT(Position::at(0, Lsn{1}), Position::at(0, Lsn{2}));
     EXPECT_LT(Position::at(0, Lsn{Position::lsn_mask}), Position::at(1, Lsn{1}));
     EXPECT_EQ(Position::at(3, Lsn{77}).epoch(), 3u);
     EXPECT_EQ(Position::at(3, Lsn{77}).lsn(), Lsn{77});

@@ -28,7 +28,8 @@ constexpr std::size_t instances_max = 20;
 std::string percent_encode(std::string_view text) {
     std::string out;
     for (const char c : text) {
-        if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '~') {
+        if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' ||
+            c == '~') {
             out.push_back(c);
         } else {
             out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
@@ -47,7 +48,8 @@ std::string base64(std::string_view text) {
 
 class RestEngine::Impl {
 public:
-    Impl(asio::any_io_executor executor, Options options) : executor_(std::move(executor)), options_(std::move(options)) {
+    Impl(asio::any_io_executor executor, Options options)
+        : executor_(std::move(executor)), options_(std::move(options)) {
         std::string_view rest = options_.url;
         constexpr std::string_view scheme = "http://";
         usable_ = rest.starts_with(scheme);
@@ -55,7 +57,8 @@ public:
         const auto slash = rest.find('/');
         authority_ = rest.substr(0, slash);
         base_ = slash == std::string_view::npos ? "" : rest.substr(slash);
-        while (base_.ends_with('/')) base_.pop_back();
+        while (base_.ends_with('/'))
+            base_.pop_back();
         const auto colon = authority_.find(':');
         host_ = authority_.substr(0, colon);
         port_ = colon == std::string::npos ? "80" : authority_.substr(colon + 1);
@@ -68,16 +71,24 @@ public:
             const bool kept = !idle_.empty();
             CO_TRY(Stream stream, co_await connection());
             auto answer = co_await exchange(*stream, path);
-            // A kept connection may have been closed by the server meanwhile: a GET can be asked again.
+            // A kept connection may have been closed by the server meanwhile: a GET can be asked
+            // again.
             if (!answer && kept && answer.error().code() == ErrorCode::unavailable) continue;
             if (!answer) co_return std::move(answer).error();
-            if (answer->keep_alive() && idle_.size() < options_.idle_connections_max) idle_.push_back(std::move(stream));
+            if (answer->keep_alive() && idle_.size() < options_.idle_connections_max)
+                idle_.push_back(std::move(stream));
             const auto status = answer->result_int();
             if (status == 404) co_return std::optional<Value>();
-            if (status == 401 || status == 403) co_return fail(ErrorCode::unauthorized, fmt::format("Camunda {}: status {}", options_.url, status));
-            if (status != 200) co_return fail(ErrorCode::unavailable, fmt::format("Camunda {}: status {}", options_.url, status));
+            if (status == 401 || status == 403)
+                co_return fail(ErrorCode::unauthorized,
+                               fmt::format("Camunda {}: status {}", options_.url, status));
+            if (status != 200)
+                co_return fail(ErrorCode::unavailable,
+                               fmt::format("Camunda {}: status {}", options_.url, status));
             auto parsed = parse_json(answer->body());
-            if (!parsed) co_return fail(ErrorCode::unavailable, fmt::format("Camunda {}: the answer is no JSON", options_.url));
+            if (!parsed)
+                co_return fail(ErrorCode::unavailable,
+                               fmt::format("Camunda {}: the answer is no JSON", options_.url));
             co_return std::optional(std::move(*parsed));
         }
     }
@@ -87,8 +98,10 @@ private:
     using Answer = beast::http::response<beast::http::string_body>;
 
     [[nodiscard]] Error unavailable(const boost::system::error_code& ec) const {
-        if (ec == asio::error::operation_aborted) return fail(ErrorCode::cancelled, "Camunda " + options_.url);
-        return fail(ec == beast::error::timeout ? ErrorCode::deadline_exceeded : ErrorCode::unavailable,
+        if (ec == asio::error::operation_aborted)
+            return fail(ErrorCode::cancelled, "Camunda " + options_.url);
+        return fail(ec == beast::error::timeout ? ErrorCode::deadline_exceeded
+                                                : ErrorCode::unavailable,
                     fmt::format("Camunda {}: {}", options_.url, ec.message()));
     }
 
@@ -111,19 +124,23 @@ private:
     }
 
     awaitable<result<Answer>> exchange(beast::tcp_stream& stream, std::string path) {
-        beast::http::request<beast::http::empty_body> request(beast::http::verb::get, base_ + path, 11);
+        beast::http::request<beast::http::empty_body> request(beast::http::verb::get, base_ + path,
+                                                              11);
         request.set(beast::http::field::host, authority_);
         request.set(beast::http::field::accept, "application/json");
         if (!options_.user.empty()) {
-            request.set(beast::http::field::authorization, "Basic " + base64(options_.user + ":" + options_.password));
+            request.set(beast::http::field::authorization,
+                        "Basic " + base64(options_.user + ":" + options_.password));
         }
         stream.expires_after(options_.timeout);
-        const auto [write_error, written] = co_await beast::http::async_write(stream, request, as_result);
+        const auto [write_error, written] =
+            co_await beast::http::async_write(stream, request, as_result);
         if (write_error) co_return unavailable(write_error);
         beast::flat_buffer buffer;
         beast::http::response_parser<beast::http::string_body> parser;
         parser.body_limit(options_.answer_bytes_max);
-        const auto [read_error, read] = co_await beast::http::async_read(stream, buffer, parser, as_result);
+        const auto [read_error, read] =
+            co_await beast::http::async_read(stream, buffer, parser, as_result);
         if (read_error) co_return unavailable(read_error);
         stream.expires_never();
         co_return parser.release();
@@ -152,11 +169,15 @@ awaitable<result<std::vector<EngineExecution>>> RestEngine::executions(InstanceK
         CO_TRY(auto one, co_await impl_->get("/process-instance/" + percent_encode(key.value)));
         if (one) instances.push_back(std::move(*one));
     } else {
-        CO_TRY(auto list, co_await impl_->get(fmt::format("/process-instance?businessKey={}&maxResults={}", percent_encode(key.value), instances_max)));
+        CO_TRY(auto list,
+               co_await impl_->get(fmt::format("/process-instance?businessKey={}&maxResults={}",
+                                               percent_encode(key.value), instances_max)));
         if (list && list->is<Array>()) instances = std::move(*list->get_if<Array>());
         if (instances.size() > 1) { // only history knows which one is the newest
             CO_TRY(const auto history, co_await impl_->get(fmt::format(
-                                           "/history/process-instance?processInstanceBusinessKey={}&unfinished=true&sortBy=startTime&sortOrder=desc",
+                                           "/history/"
+                                           "process-instance?processInstanceBusinessKey={}&"
+                                           "unfinished=true&sortBy=startTime&sortOrder=desc",
                                            percent_encode(key.value))));
             std::vector<std::string> order;
             if (const auto* rows = history ? history->get_if<Array>() : nullptr) {
@@ -166,14 +187,20 @@ awaitable<result<std::vector<EngineExecution>>> RestEngine::executions(InstanceK
             }
             const auto place = [&](const Value& instance) {
                 const Value* id = instance.at_path("id");
-                return std::find(order.begin(), order.end(), id ? id->string_or() : std::string_view{}) - order.begin();
+                return std::find(order.begin(), order.end(),
+                                 id ? id->string_or() : std::string_view{}) -
+                       order.begin();
             };
-            std::sort(instances.begin(), instances.end(), [&](const Value& left, const Value& right) { return place(left) < place(right); });
+            std::sort(
+                instances.begin(), instances.end(),
+                [&](const Value& left, const Value& right) { return place(left) < place(right); });
         }
     }
     for (Value& instance : instances) {
         auto* state = instance.get_if<Object>();
-        if (!state) co_return fail(ErrorCode::unavailable, "Camunda's REST: a process instance is no object");
+        if (!state)
+            co_return fail(ErrorCode::unavailable,
+                           "Camunda's REST: a process instance is no object");
         EngineExecution execution;
         const Value* id = state->find("id");
         const Value* business_key = state->find("businessKey");
@@ -184,9 +211,11 @@ awaitable<result<std::vector<EngineExecution>>> RestEngine::executions(InstanceK
     }
     if (found.empty()) co_return found;
     // The newest one's tasks; of the others only the ids are told.
-    CO_TRY(auto tasks, co_await impl_->get(fmt::format("/task?processInstanceId={}&sortBy=created&sortOrder=asc",
-                                                       percent_encode(found.front().process_instance_id))));
-    if (tasks && tasks->is<Array>()) found.front().active_tasks = std::move(*tasks->get_if<Array>());
+    CO_TRY(auto tasks, co_await impl_->get(
+                           fmt::format("/task?processInstanceId={}&sortBy=created&sortOrder=asc",
+                                       percent_encode(found.front().process_instance_id))));
+    if (tasks && tasks->is<Array>())
+        found.front().active_tasks = std::move(*tasks->get_if<Array>());
     co_return found;
 }
 

@@ -18,7 +18,8 @@ struct Common {
     std::map<std::string, std::string> flags;
 };
 
-/// Commands add themselves: options now, work when chosen. The work's failure becomes the exit code.
+/// Commands add themselves: options now, work when chosen. The work's failure becomes the exit
+/// code.
 using Work = std::function<result<void>()>;
 struct Registry {
     CLI::App& app;
@@ -39,13 +40,16 @@ void add_config(Registry registry);
 /// The configuration with a command's flags; logging is set by it.
 result<app::Configuration> load_configuration(const Common& common);
 /// Runs `work` on an event loop of its own.
-result<void> run(const Common& common, std::function<awaitable<result<void>>(app::Application&)> work);
+result<void> run(const Common& common,
+                 std::function<awaitable<result<void>>(app::Application&)> work);
 /// The same with a configuration at hand.
-result<void> run(app::Configuration configuration, std::function<awaitable<result<void>>(app::Application&)> work);
+result<void> run(app::Configuration configuration,
+                 std::function<awaitable<result<void>>(app::Application&)> work);
 
 void print_json(const Value& value);
 /// Columns are aligned; a header line comes first.
-void print_table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+void print_table(const std::vector<std::string>& header,
+                 const std::vector<std::vector<std::string>>& rows);
 /// A value for a cell: text without quotes, null as "-".
 std::string cell(const Value* value);
 

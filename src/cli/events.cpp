@@ -33,7 +33,9 @@ awaitable<result<void>> events(app::Application& application, Options options, b
     Position after;
     if (!options.from.empty()) {
         auto parsed = http::parse_position_header(options.from);
-        if (!parsed) co_return fail(ErrorCode::invalid_argument, "--from: must be a Position, such as 23803720-12");
+        if (!parsed)
+            co_return fail(ErrorCode::invalid_argument,
+                           "--from: must be a Position, such as 23803720-12");
         after = *parsed;
     }
     constexpr std::size_t page = 500;
@@ -64,11 +66,14 @@ void add_events(Registry registry) {
     CLI::App* command = registry.add("events", "the event stream; with --json one object a line");
     command->add_option("--from", options->from, "events after this Position");
     command->add_flag("--follow", options->follow, "wait for more");
-    command->add_option("--limit", options->limit, "at most so many; 0: all")->capture_default_str();
+    command->add_option("--limit", options->limit, "at most so many; 0: all")
+        ->capture_default_str();
     command->callback([registry, options] {
         registry.chosen = [registry, options] {
             const bool json = registry.common.json;
-            return run(registry.common, [=](app::Application& application) { return events(application, *options, json); });
+            return run(registry.common, [=](app::Application& application) {
+                return events(application, *options, json);
+            });
         };
     });
 }

@@ -11,16 +11,21 @@ void add_serve(Registry registry) {
     };
     auto options = std::make_shared<Options>();
     CLI::App* command = registry.add("serve", "run the product");
-    command->add_option("--roles", options->roles, "of sync, api, realtime, jobs")->capture_default_str();
-    command->add_option("--wait", options->wait, "for servers that are away at the start, such as 60s")->capture_default_str();
+    command->add_option("--roles", options->roles, "of sync, api, realtime, jobs")
+        ->capture_default_str();
+    command
+        ->add_option("--wait", options->wait, "for servers that are away at the start, such as 60s")
+        ->capture_default_str();
     command->add_option("--port", options->port, "http.port");
     command->callback([registry, options] {
         registry.chosen = [registry, options]() -> result<void> {
             TRY(const auto roles, app::Roles::parse(options->roles));
             auto wait = app::parse_duration(options->wait);
-            if (!wait) return fail(ErrorCode::invalid_argument, "--wait: must be a duration such as 60s");
+            if (!wait)
+                return fail(ErrorCode::invalid_argument, "--wait: must be a duration such as 60s");
             if (!options->port.empty()) registry.common.flags["http.port"] = options->port;
-            const auto work = [roles, wait = *wait](app::Application& application) -> awaitable<result<void>> {
+            const auto work =
+                [roles, wait = *wait](app::Application& application) -> awaitable<result<void>> {
                 CO_TRY_VOID(co_await application.connect(roles.sync, wait));
                 co_return co_await application.serve(roles);
             };

@@ -9,9 +9,11 @@ namespace netbuild::cli {
 namespace {
 
 /// Nested members as "slot.active".
-void flatten(const Value& value, const std::string& path, std::vector<std::vector<std::string>>& rows) {
+void flatten(const Value& value, const std::string& path,
+             std::vector<std::vector<std::string>>& rows) {
     if (const auto* object = value.get_if<Object>()) {
-        for (const auto& member : *object) flatten(member.value, path.empty() ? member.key : path + "." + member.key, rows);
+        for (const auto& member : *object)
+            flatten(member.value, path.empty() ? member.key : path + "." + member.key, rows);
     } else {
         rows.push_back({path, cell(&value)});
     }
@@ -29,7 +31,8 @@ awaitable<result<void>> status(app::Application& application, bool json) {
     const Value* servers = answer.at_path("servers");
     for (const auto& server : *servers->get_if<Object>()) {
         if (const Value* reason = server.value.at_path("reason")) {
-            co_return fail(ErrorCode::unavailable, server.key + ": " + std::string(reason->string_or()));
+            co_return fail(ErrorCode::unavailable,
+                           server.key + ": " + std::string(reason->string_or()));
         }
     }
     co_return result<void>{};
@@ -42,10 +45,11 @@ void add_status(Registry registry) {
     command->callback([registry] {
         registry.chosen = [registry]() -> result<void> {
             const bool json = registry.common.json;
-            return run(registry.common, [json](app::Application& application) -> awaitable<result<void>> {
-                (void)co_await application.store().prepare(sync::read_model_collections());
-                co_return co_await status(application, json);
-            });
+            return run(
+                registry.common, [json](app::Application& application) -> awaitable<result<void>> {
+                    (void)co_await application.store().prepare(sync::read_model_collections());
+                    co_return co_await status(application, json);
+                });
         };
     });
 }

@@ -14,7 +14,8 @@ result<Position> parse_position_header(std::string_view text) {
     }
     const std::string_view rest = text.substr(at + member.size());
     const auto quote = rest.find('"');
-    if (quote == std::string_view::npos) return fail(ErrorCode::invalid_argument, "a quote is missing");
+    if (quote == std::string_view::npos)
+        return fail(ErrorCode::invalid_argument, "a quote is missing");
     return parse_position(rest.substr(0, quote));
 }
 

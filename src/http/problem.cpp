@@ -20,8 +20,10 @@ Response problem(const Error& error) {
     } else {
         body.set("detail", error.detail());
         const auto colon = error.detail().find(": ");
-        const std::string_view field = std::string_view(error.detail()).substr(0, colon == std::string::npos ? 0 : colon);
-        if (error.code() == ErrorCode::invalid_argument && !field.empty() && field.find(' ') == std::string_view::npos) {
+        const std::string_view field =
+            std::string_view(error.detail()).substr(0, colon == std::string::npos ? 0 : colon);
+        if (error.code() == ErrorCode::invalid_argument && !field.empty() &&
+            field.find(' ') == std::string_view::npos) {
             body.set("field", field);
         }
     }

@@ -39,7 +39,9 @@ result<query::Freshness> freshness_of(const Request& request) {
         freshness.kind = query::Freshness::Kind::now;
     } else if (!wanted.empty()) {
         auto position = parse_position_header(wanted);
-        if (!position) return fail(ErrorCode::invalid_argument, "X-NetBuild-Min-Position: must be now, a Position or engine=\"…\"");
+        if (!position)
+            return fail(ErrorCode::invalid_argument,
+                        "X-NetBuild-Min-Position: must be now, a Position or engine=\"…\"");
         freshness.kind = query::Freshness::Kind::position;
         freshness.position = *position;
     }
@@ -47,8 +49,10 @@ result<query::Freshness> freshness_of(const Request& request) {
     if (!wait.empty()) {
         std::int64_t ms = 0;
         const auto [end, ec] = std::from_chars(wait.data(), wait.data() + wait.size(), ms);
-        if (ec != std::errc{} || end != wait.data() + wait.size() || ms < 0 || ms > wait_max.count()) {
-            return fail(ErrorCode::invalid_argument, fmt::format("X-NetBuild-Wait: must be 0 to {} ms", wait_max.count()));
+        if (ec != std::errc{} || end != wait.data() + wait.size() || ms < 0 ||
+            ms > wait_max.count()) {
+            return fail(ErrorCode::invalid_argument,
+                        fmt::format("X-NetBuild-Wait: must be 0 to {} ms", wait_max.count()));
         }
         freshness.wait = std::chrono::milliseconds(ms);
     }
@@ -67,7 +71,8 @@ bool in_room(const std::string& room, const StreamEvent& event) {
     const auto colon = room.find(':');
     const std::string_view kind = std::string_view(room).substr(0, colon);
     const std::string_view id = std::string_view(room).substr(colon + 1);
-    return (kind == "domain" && id == event.domain_id) || (kind == "execution" && id == event.execution_id);
+    return (kind == "domain" && id == event.domain_id) ||
+           (kind == "execution" && id == event.execution_id);
 }
 
 std::string sse(const StreamEvent& event) {
@@ -76,7 +81,8 @@ std::string sse(const StreamEvent& event) {
     append_json_string(data, event.type);
     data += ",\"source\":\"engine\"";
     if (event.payload.size() > 2) data += "," + event.payload.substr(1);
-    return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", position_header(event.position), event.type, data);
+    return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", position_header(event.position),
+                       event.type, data);
 }
 
 std::string_view query_parameter(const Request& request, std::string_view name) {
@@ -86,13 +92,15 @@ std::string_view query_parameter(const Request& request, std::string_view name) 
     return {};
 }
 
-/// The Position that a stream starts after: Last-Event-ID wins over `from`. nullopt: only what comes.
+/// The Position that a stream starts after: Last-Event-ID wins over `from`. nullopt: only what
+/// comes.
 result<std::optional<Position>> stream_start(const Request& request) {
     std::string_view from = request.header("last-event-id");
     if (from.empty()) from = query_parameter(request, "from");
     if (from.empty()) return std::optional<Position>();
     auto position = parse_position_header(from);
-    if (!position) return fail(ErrorCode::invalid_argument, "from: must be a Position, such as 23803720-12");
+    if (!position)
+        return fail(ErrorCode::invalid_argument, "from: must be a Position, such as 23803720-12");
     return std::optional(*position);
 }
 
@@ -107,8 +115,10 @@ awaitable<Response> Routes::plain(const Request& request, bool& found) {
     if (request.path == "/readyz") {
         const auto reasons = co_await ports_.unready();
         Array list;
-        for (const std::string& reason : reasons) list.emplace_back(reason);
-        Response response = json_response(Object{{"ready", reasons.empty()}, {"reasons", std::move(list)}});
+        for (const std::string& reason : reasons)
+            list.emplace_back(reason);
+        Response response =
+            json_response(Object{{"ready", reasons.empty()}, {"reasons", std::move(list)}});
         response.status = reasons.empty() ? 200 : 503;
         co_return response;
     }
@@ -125,7 +135,8 @@ awaitable<Response> Routes::plain(const Request& request, bool& found) {
     }
     if (request.path == "/v1/sync") {
         Response response = json_response(ports_.status());
-        response.headers.emplace_back("X-NetBuild-Position", position_header(ports_.model.applied()));
+        response.headers.emplace_back("X-NetBuild-Position",
+                                      position_header(ports_.model.applied()));
         co_return response;
     }
     found = false;
@@ -145,7 +156,8 @@ awaitable<Response> Routes::handle(Request request) {
     if (segments->empty() || segments->front() != "v1") {
         co_return problem(Error(ErrorCode::not_found, "route " + request.path));
     }
-    if (auto waited = co_await ports_.queries.wait(*freshness); !waited) co_return problem(waited.error());
+    if (auto waited = co_await ports_.queries.wait(*freshness); !waited)
+        co_return problem(waited.error());
     auto answered = co_await answer(request, std::move(*segments));
     if (!answered) co_return problem(answered.error());
     Response response = json_response(answered->body);
@@ -153,23 +165,29 @@ awaitable<Response> Routes::handle(Request request) {
     co_return response;
 }
 
-awaitable<result<query::Answer>> Routes::answer(const Request& request, std::vector<std::string> segments) {
+awaitable<result<query::Answer>> Routes::answer(const Request& request,
+                                                std::vector<std::string> segments) {
     using Result = result<query::Answer>;
     const std::string name = segments.size() > 1 ? segments[1] : std::string();
     if (name == "executions:batchGet" && segments.size() == 2) {
-        if (request.method != "POST") co_return Result(fail(ErrorCode::method_not_allowed, "use POST"));
+        if (request.method != "POST")
+            co_return Result(fail(ErrorCode::method_not_allowed, "use POST"));
         auto body = parse_json(request.body);
-        if (!body) co_return Result(fail(ErrorCode::invalid_argument, "body: " + body.error().detail()));
+        if (!body)
+            co_return Result(fail(ErrorCode::invalid_argument, "body: " + body.error().detail()));
         co_return co_await ports_.queries.batch_get(std::move(*body));
     }
-    const bool known = (segments.size() == 2 && (name == "executions" || name == "tasks" || name == "definitions")) ||
+    const bool known = (segments.size() == 2 &&
+                        (name == "executions" || name == "tasks" || name == "definitions")) ||
                        (segments.size() == 3 && (name == "executions" || name == "definitions")) ||
                        (segments.size() == 4 && name == "executions" && segments[3] == "timeline");
     if (!known) co_return Result(fail(ErrorCode::not_found, "route " + request.path));
     if (request.method != "GET") co_return Result(fail(ErrorCode::method_not_allowed, "use GET"));
-    if (segments.size() == 4) co_return co_await ports_.queries.timeline(std::move(segments[2]), request.query);
+    if (segments.size() == 4)
+        co_return co_await ports_.queries.timeline(std::move(segments[2]), request.query);
     if (segments.size() == 3) {
-        if (name == "executions") co_return co_await ports_.queries.execution(std::move(segments[2]), request.query);
+        if (name == "executions")
+            co_return co_await ports_.queries.execution(std::move(segments[2]), request.query);
         co_return co_await ports_.queries.definition(std::move(segments[2]));
     }
     if (name == "executions") co_return co_await ports_.queries.executions(request.query);
@@ -183,13 +201,16 @@ bool Routes::streams(const Request& request) const {
 
 awaitable<Response> Routes::stream_head(const Request& request) {
     for (const auto& [name, value] : request.query) {
-        if (name != "from" && name != "room") co_return problem(Error(ErrorCode::invalid_argument, name + ": there is no such parameter"));
+        if (name != "from" && name != "room")
+            co_return problem(
+                Error(ErrorCode::invalid_argument, name + ": there is no such parameter"));
     }
     const auto start = stream_start(request);
     if (!start) co_return problem(start.error());
     const std::string_view room = query_parameter(request, "room");
     if (!room.empty() && !room.starts_with("domain:") && !room.starts_with("execution:")) {
-        co_return problem(Error(ErrorCode::invalid_argument, "room: must be domain:ID or execution:ID"));
+        co_return problem(
+            Error(ErrorCode::invalid_argument, "room: must be domain:ID or execution:ID"));
     }
     Response head;
     head.content_type = "text/event-stream";
@@ -208,7 +229,8 @@ awaitable<void> Routes::stream(Request request, Stream& stream) {
 }
 
 /// What the event stream does not hold any more is read from the store.
-awaitable<result<Position>> Routes::catch_up(Position after, const std::string& room, Stream& stream) {
+awaitable<result<Position>> Routes::catch_up(Position after, const std::string& room,
+                                             Stream& stream) {
     while (true) {
         CO_TRY(const Position first, co_await ports_.bus.first());
         if (first.is_zero() || after >= first || after.number + 1 >= first.number) co_return after;
@@ -222,7 +244,8 @@ awaitable<result<Position>> Routes::catch_up(Position after, const std::string& 
                 if (in_room(room, *event)) CO_TRY_VOID(co_await stream.write(sse(*event)));
             }
         }
-        if (newest == after || newest >= first) co_return std::max(after, Position{first.number - 1, Position::last_ordinal});
+        if (newest == after || newest >= first)
+            co_return std::max(after, Position{first.number - 1, Position::last_ordinal});
         after = newest;
     }
 }

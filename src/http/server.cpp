@@ -28,7 +28,8 @@ BeastResponse to_beast(Response response, unsigned version, bool keep_alive) {
     BeastResponse answer(static_cast<beast::http::status>(response.status), version);
     answer.set(beast::http::field::content_type, response.content_type);
     answer.set(beast::http::field::server, "netbuild");
-    for (const auto& [name, value] : response.headers) answer.set(name, value);
+    for (const auto& [name, value] : response.headers)
+        answer.set(name, value);
     answer.body() = std::move(response.body);
     answer.keep_alive(keep_alive);
     answer.prepare_payload();
@@ -37,7 +38,8 @@ BeastResponse to_beast(Response response, unsigned version, bool keep_alive) {
 
 class ConnectionStream final : public Stream {
 public:
-    ConnectionStream(beast::tcp_stream& stream, Clock::duration timeout) : stream_(stream), timeout_(timeout) {}
+    ConnectionStream(beast::tcp_stream& stream, Clock::duration timeout)
+        : stream_(stream), timeout_(timeout) {}
     awaitable<result<void>> write(std::string bytes) override {
         stream_.expires_after(timeout_);
         const auto [ec, size] = co_await asio::async_write(stream_, asio::buffer(bytes), as_result);
@@ -54,13 +56,17 @@ private:
 
 result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
     const auto digit = [](char c) {
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        return c >= '0' && c <= '9'   ? c - '0'
+               : c >= 'a' && c <= 'f' ? c - 'a' + 10
+               : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                      : -1;
     };
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '%') {
             if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
-                return fail(ErrorCode::invalid_argument, "a percent sign without two hexadecimal digits");
+                return fail(ErrorCode::invalid_argument,
+                            "a percent sign without two hexadecimal digits");
             }
             out.push_back(static_cast<char>(digit(text[i + 1]) << 4 | digit(text[i + 2])));
             i += 2;
@@ -74,22 +80,30 @@ result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
 class Server::Impl {
 public:
     Impl(asio::any_io_executor executor, Options options, Handler& handler)
-        : options_(std::move(options)), handler_(handler), acceptor_(executor),
+        : options_(std::move(options)),
+          handler_(handler),
+          acceptor_(executor),
           connections_(executor, [](const std::string& name, const Error& error) {
               log::error("{}: {}", name, error.message());
           }) {}
 
     result<void> listen() {
         boost::system::error_code ec;
-        const auto address = asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, ec);
+        const auto address =
+            asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, ec);
         const std::string name = fmt::format("{}:{}", options_.host, options_.port);
-        if (ec) return fail(ErrorCode::invalid_configuration, "http.host: " + options_.host + " is no IP address");
+        if (ec)
+            return fail(ErrorCode::invalid_configuration,
+                        "http.host: " + options_.host + " is no IP address");
         const tcp::endpoint endpoint(address, options_.port);
         acceptor_.open(endpoint.protocol(), ec);
         if (!ec) acceptor_.set_option(asio::socket_base::reuse_address(true), ec);
         if (!ec) acceptor_.bind(endpoint, ec);
         if (!ec) acceptor_.listen(asio::socket_base::max_listen_connections, ec);
-        if (ec) return fail(ErrorCode::unavailable, fmt::format("listen on {}: {} (choose another with --port)", name, ec.message()));
+        if (ec)
+            return fail(
+                ErrorCode::unavailable,
+                fmt::format("listen on {}: {} (choose another with --port)", name, ec.message()));
         return {};
     }
 
@@ -102,7 +116,8 @@ public:
             auto [ec, socket] = co_await acceptor_.async_accept(as_result);
             if (ec == asio::error::operation_aborted) break;
             if (ec) {
-                log::warning("accept: {}", ec.message()); // such as too many open files: others may end
+                log::warning("accept: {}",
+                             ec.message()); // such as too many open files: others may end
                 continue;
             }
             if (connections_.size() >= options_.connections_max) continue; // closes it
@@ -121,7 +136,8 @@ private:
             parser.body_limit(options_.body_bytes_max);
             parser.header_limit(options_.header_bytes_max);
             stream.expires_after(options_.idle_timeout);
-            const auto [ec, size] = co_await beast::http::async_read(stream, buffer, parser, as_result);
+            const auto [ec, size] =
+                co_await beast::http::async_read(stream, buffer, parser, as_result);
             if (ec) {
                 if (ec == beast::http::error::end_of_stream || ec == beast::error::timeout) break;
                 if (!parser.got_some()) break;
@@ -140,17 +156,24 @@ private:
             if (handler_.streams(*request)) {
                 Response head = co_await handler_.stream_head(*request);
                 if (head.status != 200) {
-                    if (!co_await send(stream, to_beast(std::move(head), version, keep_alive))) break;
+                    if (!co_await send(stream, to_beast(std::move(head), version, keep_alive)))
+                        break;
                     continue;
                 }
                 ConnectionStream out(stream, options_.idle_timeout);
-                std::string text = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store\r\n"
-                                               "Connection: close\r\nServer: netbuild\r\n", head.content_type);
-                for (const auto& [name, value] : head.headers) text += fmt::format("{}: {}\r\n", name, value);
-                if (co_await out.write(text + "\r\n")) co_await handler_.stream(std::move(*request), out);
+                std::string text =
+                    fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store\r\n"
+                                "Connection: close\r\nServer: netbuild\r\n",
+                                head.content_type);
+                for (const auto& [name, value] : head.headers)
+                    text += fmt::format("{}: {}\r\n", name, value);
+                if (co_await out.write(text + "\r\n"))
+                    co_await handler_.stream(std::move(*request), out);
                 break;
             }
-            if (!co_await send(stream, to_beast(co_await handler_.handle(std::move(*request)), version, keep_alive))) break;
+            if (!co_await send(stream, to_beast(co_await handler_.handle(std::move(*request)),
+                                                version, keep_alive)))
+                break;
             if (!keep_alive) break;
         }
         boost::system::error_code ignored;
@@ -180,23 +203,30 @@ private:
         Request request;
         request.method = message.method_string();
         std::string_view target = message.target();
-        if (target.empty() || target.front() != '/') return fail(ErrorCode::invalid_argument, "path: must begin with /");
+        if (target.empty() || target.front() != '/')
+            return fail(ErrorCode::invalid_argument, "path: must begin with /");
         const auto question = target.find('?');
         request.path = target.substr(0, question);
-        std::string_view query = question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
+        std::string_view query =
+            question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
         while (!query.empty()) {
             const auto ampersand = query.find('&');
             const std::string_view pair = query.substr(0, ampersand);
-            query = ampersand == std::string_view::npos ? std::string_view{} : query.substr(ampersand + 1);
+            query = ampersand == std::string_view::npos ? std::string_view{}
+                                                        : query.substr(ampersand + 1);
             if (pair.empty()) continue;
             const auto equals = pair.find('=');
             TRY(std::string name, percent_decode(pair.substr(0, equals), true));
-            TRY(std::string value, percent_decode(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1), true));
+            TRY(std::string value,
+                percent_decode(equals == std::string_view::npos ? std::string_view{}
+                                                                : pair.substr(equals + 1),
+                               true));
             request.query.emplace_back(std::move(name), std::move(value));
         }
         for (const auto& field : message) {
             std::string name(field.name_string());
-            for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+            for (char& c : name)
+                c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
             request.headers[std::move(name)] = field.value();
         }
         request.body = std::move(message.body());

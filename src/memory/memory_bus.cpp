@@ -41,12 +41,14 @@ awaitable<result<std::vector<StreamEventPtr>>> MemoryBus::read(Position after, s
                 from, from + static_cast<std::ptrdiff_t>(std::min(count, most)));
         }
         auto woken = co_await (appended_.wait() || clock_.sleep(deadline.left(clock_)));
-        CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken)) : std::get<1>(std::move(woken)));
+        CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken))
+                                       : std::get<1>(std::move(woken)));
     }
 }
 
 awaitable<result<void>> MemoryBus::trim_before(Position position) {
-    while (!events_.empty() && events_.front()->position < position) events_.pop_front();
+    while (!events_.empty() && events_.front()->position < position)
+        events_.pop_front();
     co_return result<void>{};
 }
 

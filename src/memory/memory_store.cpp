@@ -10,7 +10,8 @@
 namespace netbuild {
 
 awaitable<result<void>> MemoryStore::prepare(std::span<const CollectionSpec> collections) {
-    for (const auto& spec : collections) collections_[spec.name];
+    for (const auto& spec : collections)
+        collections_[spec.name];
     co_return result<void>{};
 }
 
@@ -37,15 +38,19 @@ void MemoryStore::write(const DocumentWrite& write) {
 }
 
 awaitable<result<void>> MemoryStore::apply(std::shared_ptr<const ApplyBatch> batch) {
-    for (const auto& event : batch->events) write(event);
-    for (const auto& part : batch->parts) write(part);
-    for (const auto& document : batch->documents) write(document);
+    for (const auto& event : batch->events)
+        write(event);
+    for (const auto& part : batch->parts)
+        write(part);
+    for (const auto& document : batch->documents)
+        write(document);
     if (const auto& moved = batch->checkpoint) {
         auto& checkpoints = collections_[std::string(collections::sync_checkpoints)];
         Document& document = checkpoints[moved->engine];
         // Of the same Position too: the end of a first load says so at its own.
         if (document.lsn <= moved->position.number) {
-            document = {moved->position.number, std::make_shared<const Value>(checkpoint_document(*moved))};
+            document = {moved->position.number,
+                        std::make_shared<const Value>(checkpoint_document(*moved))};
         }
     }
     co_return result<void>{};
@@ -70,7 +75,8 @@ const MemoryStore::Collection& MemoryStore::collection(std::string_view name) co
     return found == collections_.end() ? empty : found->second;
 }
 
-awaitable<result<std::vector<ValuePtr>>> MemoryStore::get(std::string_view name, std::vector<std::string> ids) {
+awaitable<result<std::vector<ValuePtr>>> MemoryStore::get(std::string_view name,
+                                                          std::vector<std::string> ids) {
     const Collection& source = collection(name);
     std::vector<ValuePtr> documents;
     for (const std::string& id : ids) {
@@ -90,15 +96,18 @@ std::vector<ValuePtr> MemoryStore::select(const Query& query) const {
 
 awaitable<result<std::vector<ValuePtr>>> MemoryStore::find(Query query) { co_return select(query); }
 
-awaitable<result<std::vector<std::vector<ValuePtr>>>> MemoryStore::find_together(std::vector<Query> queries) {
+awaitable<result<std::vector<std::vector<ValuePtr>>>>
+MemoryStore::find_together(std::vector<Query> queries) {
     std::vector<std::vector<ValuePtr>> answers;
-    for (const Query& query : queries) answers.push_back(select(query));
+    for (const Query& query : queries)
+        answers.push_back(select(query));
     co_return answers;
 }
 
 awaitable<result<std::uint64_t>> MemoryStore::count(std::string_view name, Filter filter) {
     std::uint64_t count = 0;
-    for (const auto& [id, document] : collection(name)) count += matches(filter, *document.body);
+    for (const auto& [id, document] : collection(name))
+        count += matches(filter, *document.body);
     co_return count;
 }
 

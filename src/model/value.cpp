@@ -90,7 +90,8 @@ std::size_t approximate_bytes(const Value& value) noexcept {
     if (const auto* text = value.get_if<std::string>()) return bytes + text->capacity();
     if (const auto* binary = value.get_if<Binary>()) return bytes + binary->bytes.capacity();
     if (const auto* array = value.get_if<Array>()) {
-        for (const auto& element : *array) bytes += approximate_bytes(element);
+        for (const auto& element : *array)
+            bytes += approximate_bytes(element);
     } else if (const auto* object = value.get_if<Object>()) {
         for (const auto& member : *object) {
             bytes += sizeof(std::string) + member.key.size() + approximate_bytes(member.value);

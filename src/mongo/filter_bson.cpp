@@ -12,7 +12,8 @@ std::string like_pattern(std::string_view like) {
             pattern += ".*";
             continue;
         }
-        if (std::string_view("\\^$.|?+()[]{}").find(c) != std::string_view::npos) pattern.push_back('\\');
+        if (std::string_view("\\^$.|?+()[]{}").find(c) != std::string_view::npos)
+            pattern.push_back('\\');
         pattern.push_back(c);
     }
     return pattern + "$";
@@ -20,21 +21,34 @@ std::string like_pattern(std::string_view like) {
 
 Object condition_object(const Condition& condition) {
     using Op = Condition::Operator;
-    const auto with = [&](const char* op) { return Object{{condition.path, Object{{op, condition.value}}}}; };
+    const auto with = [&](const char* op) {
+        return Object{{condition.path, Object{{op, condition.value}}}};
+    };
     const bool* flag = condition.value.get_if<bool>();
     const bool yes = flag && *flag;
     switch (condition.op) {
-    case Op::equal: return with("$eq");
-    case Op::not_equal: return with("$ne");
-    case Op::less: return with("$lt");
-    case Op::less_or_equal: return with("$lte");
-    case Op::greater: return with("$gt");
-    case Op::greater_or_equal: return with("$gte");
-    case Op::in: return with("$in");
-    case Op::exists: return with("$exists");
+    case Op::equal:
+        return with("$eq");
+    case Op::not_equal:
+        return with("$ne");
+    case Op::less:
+        return with("$lt");
+    case Op::less_or_equal:
+        return with("$lte");
+    case Op::greater:
+        return with("$gt");
+    case Op::greater_or_equal:
+        return with("$gte");
+    case Op::in:
+        return with("$in");
+    case Op::exists:
+        return with("$exists");
     case Op::like:
-        return Object{{condition.path, Object{{"$regex", like_pattern(condition.value.string_or())}, {"$options", "s"}}}};
-    case Op::empty: return Object{{condition.path, Object{{yes ? "$in" : "$nin", Array{nullptr, Object{}, Array{}}}}}};
+        return Object{{condition.path, Object{{"$regex", like_pattern(condition.value.string_or())},
+                                              {"$options", "s"}}}};
+    case Op::empty:
+        return Object{
+            {condition.path, Object{{yes ? "$in" : "$nin", Array{nullptr, Object{}, Array{}}}}}};
     }
     return {};
 }
@@ -43,10 +57,12 @@ Object condition_object(const Condition& condition) {
 
 Object filter_object(const Filter& filter) {
     Array all;
-    for (const Condition& condition : filter.all) all.emplace_back(condition_object(condition));
+    for (const Condition& condition : filter.all)
+        all.emplace_back(condition_object(condition));
     for (const auto& group : filter.any_of) {
         Array any;
-        for (const Condition& condition : group) any.emplace_back(condition_object(condition));
+        for (const Condition& condition : group)
+            any.emplace_back(condition_object(condition));
         all.emplace_back(Object{{"$or", std::move(any)}});
     }
     return all.empty() ? Object{} : Object{{"$and", std::move(all)}};
@@ -54,7 +70,8 @@ Object filter_object(const Filter& filter) {
 
 Object sort_object(const Query& query) {
     Object sort;
-    for (const SortKey& key : query.sort) sort.append(key.path, key.descending ? -1 : 1);
+    for (const SortKey& key : query.sort)
+        sort.append(key.path, key.descending ? -1 : 1);
     sort.append("_id", 1);
     return sort;
 }
@@ -62,20 +79,24 @@ Object sort_object(const Query& query) {
 Object query_object(const Query& query) {
     Object filter = filter_object(query.filter);
     if (query.after.size() != query.sort.size() + 1) return filter;
-    // (a, b, _id) after (x, y, z): greater in one member, equal in those before it. Null, and what is not
-    // there, is the smallest.
+    // (a, b, _id) after (x, y, z): greater in one member, equal in those before it. Null, and what
+    // is not there, is the smallest.
     Array alternatives;
     for (std::size_t i = 0; i < query.after.size(); ++i) {
         Array parts;
-        const auto path = [&](std::size_t at) { return at < query.sort.size() ? query.sort[at].path : std::string("_id"); };
-        for (std::size_t j = 0; j < i; ++j) parts.emplace_back(Object{{path(j), Object{{"$eq", query.after[j]}}}});
+        const auto path = [&](std::size_t at) {
+            return at < query.sort.size() ? query.sort[at].path : std::string("_id");
+        };
+        for (std::size_t j = 0; j < i; ++j)
+            parts.emplace_back(Object{{path(j), Object{{"$eq", query.after[j]}}}});
         const bool descending = i < query.sort.size() && query.sort[i].descending;
         const Value& value = query.after[i];
         if (value.is_null()) {
             if (descending) continue; // nothing is smaller
             parts.emplace_back(Object{{path(i), Object{{"$ne", nullptr}}}});
         } else if (descending) {
-            parts.emplace_back(Object{{"$or", Array{Object{{path(i), Object{{"$lt", value}}}}, Object{{path(i), Object{{"$eq", nullptr}}}}}}});
+            parts.emplace_back(Object{{"$or", Array{Object{{path(i), Object{{"$lt", value}}}},
+                                                    Object{{path(i), Object{{"$eq", nullptr}}}}}}});
         } else {
             parts.emplace_back(Object{{path(i), Object{{"$gt", value}}}});
         }

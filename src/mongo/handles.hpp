@@ -27,7 +27,8 @@ using SessionPtr = std::unique_ptr<mongoc_client_session_t, Deleter<mongoc_clien
 class Bson {
 public:
     explicit Bson(const Object& object) : bytes_(encode_bson(object)) {
-        bson_init_static(&view_, reinterpret_cast<const std::uint8_t*>(bytes_.data()), bytes_.size());
+        bson_init_static(&view_, reinterpret_cast<const std::uint8_t*>(bytes_.data()),
+                         bytes_.size());
     }
     Bson(const Bson&) = delete;
     [[nodiscard]] const bson_t* get() const noexcept { return &view_; }
@@ -52,7 +53,9 @@ public:
         bson_iter_t iterator;
         return bson_iter_init_find(&iterator, &reply_, key) ? bson_iter_as_int64(&iterator) : 0;
     }
-    [[nodiscard]] bool has_label(const char* label) const { return mongoc_error_has_label(&reply_, label); }
+    [[nodiscard]] bool has_label(const char* label) const {
+        return mongoc_error_has_label(&reply_, label);
+    }
 
 private:
     bson_t reply_;

@@ -34,38 +34,52 @@ void initialise_driver() {
 /// https://www.mongodb.com/docs/manual/reference/error-codes/
 Error to_error(const bson_error_t& error, const Reply* reply = nullptr) {
     std::string detail = fmt::format("MongoDB: {}", error.message);
-    if (error.domain == MONGOC_ERROR_SERVER_SELECTION) return fail(ErrorCode::unavailable, std::move(detail));
-    if (error.domain == MONGOC_ERROR_STREAM) return fail(ErrorCode::outcome_unknown, std::move(detail));
+    if (error.domain == MONGOC_ERROR_SERVER_SELECTION)
+        return fail(ErrorCode::unavailable, std::move(detail));
+    if (error.domain == MONGOC_ERROR_STREAM)
+        return fail(ErrorCode::outcome_unknown, std::move(detail));
     if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
         return fail(ErrorCode::unauthorized, std::move(detail));
     }
-    if (reply && (reply->has_label("RetryableWriteError") || reply->has_label("TransientTransactionError"))) {
+    if (reply && (reply->has_label("RetryableWriteError") ||
+                  reply->has_label("TransientTransactionError"))) {
         return fail(ErrorCode::unavailable, std::move(detail));
     }
     switch (error.code) {
     case 13:
-    case 18: return fail(ErrorCode::unauthorized, std::move(detail));
-    case 50: return fail(ErrorCode::deadline_exceeded, std::move(detail)); // MaxTimeMSExpired
+    case 18:
+        return fail(ErrorCode::unauthorized, std::move(detail));
+    case 50:
+        return fail(ErrorCode::deadline_exceeded, std::move(detail)); // MaxTimeMSExpired
     case 10334:
     case 17280:
-    case 17419: return fail(ErrorCode::payload_too_large, std::move(detail));
+    case 17419:
+        return fail(ErrorCode::payload_too_large, std::move(detail));
     case 11000: // two upserts of one _id at a time: the other one was there first
-    case 112: return fail(ErrorCode::unavailable, std::move(detail)); // WriteConflict
+    case 112:
+        return fail(ErrorCode::unavailable, std::move(detail)); // WriteConflict
     case 11600:
     case 11602:
     case 10107:
     case 13435:
-    case 189: return fail(ErrorCode::unavailable, std::move(detail)); // no primary, stepping down
-    default: return fail(ErrorCode::internal, fmt::format("{} (code {})", detail, error.code));
+    case 189:
+        return fail(ErrorCode::unavailable, std::move(detail)); // no primary, stepping down
+    default:
+        return fail(ErrorCode::internal, fmt::format("{} (code {})", detail, error.code));
     }
 }
 
 /// Replaces the document if it is older: one pipeline update whose outcome needs no interpretation.
-Object guarded_replace(const Value& body, std::string_view version_path, const char* older, std::int64_t version) {
-    return Object{{"",
-                   Array{Object{{"$replaceWith",
-                                 Object{{"$cond", Array{Object{{older, Array{Object{{"$ifNull", Array{version_path, std::int64_t{-1}}}}, version}}},
-                                                        Object{{"$literal", body}}, "$$ROOT"}}}}}}}};
+Object guarded_replace(const Value& body, std::string_view version_path, const char* older,
+                       std::int64_t version) {
+    return Object{
+        {"", Array{Object{
+                 {"$replaceWith",
+                  Object{{"$cond",
+                          Array{Object{{older, Array{Object{{"$ifNull", Array{version_path,
+                                                                              std::int64_t{-1}}}},
+                                                     version}}},
+                                Object{{"$literal", body}}, "$$ROOT"}}}}}}}};
 }
 
 } // namespace
@@ -78,15 +92,20 @@ public:
         bson_error_t error;
         uri_.reset(mongoc_uri_new_with_error(options_.uri.c_str(), &error));
         if (!uri_) {
-            configuration_error_ = fail(ErrorCode::invalid_configuration, fmt::format("mongodb.uri: {}", error.message));
+            configuration_error_ = fail(ErrorCode::invalid_configuration,
+                                        fmt::format("mongodb.uri: {}", error.message));
             return;
         }
         const auto ms = [](Clock::duration time) {
-            return static_cast<std::int32_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+            return static_cast<std::int32_t>(
+                std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
         };
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_MAXPOOLSIZE, static_cast<std::int32_t>(options_.pool_max));
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SOCKETTIMEOUTMS, ms(options_.socket_timeout));
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SERVERSELECTIONTIMEOUTMS, ms(options_.server_selection_timeout));
+        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_MAXPOOLSIZE,
+                                       static_cast<std::int32_t>(options_.pool_max));
+        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SOCKETTIMEOUTMS,
+                                       ms(options_.socket_timeout));
+        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+                                       ms(options_.server_selection_timeout));
         mongoc_uri_set_option_as_bool(uri_.get(), MONGOC_URI_RETRYWRITES, true);
         mongoc_uri_set_appname(uri_.get(), "netbuild");
         if (mongoc_uri_get_username(uri_.get()) && !mongoc_uri_get_auth_mechanism(uri_.get())) {
@@ -106,12 +125,14 @@ public:
     /// A client of the pool for as long as it lives.
     class Client {
     public:
-        explicit Client(Impl& impl) : impl_(impl), client_(mongoc_client_pool_pop(impl.clients_.get())) {}
+        explicit Client(Impl& impl)
+            : impl_(impl), client_(mongoc_client_pool_pop(impl.clients_.get())) {}
         ~Client() { mongoc_client_pool_push(impl_.clients_.get(), client_); }
         Client(const Client&) = delete;
         [[nodiscard]] mongoc_client_t* get() const noexcept { return client_; }
         [[nodiscard]] mongo::CollectionPtr collection(std::string_view name) const {
-            return mongo::CollectionPtr(mongoc_client_get_collection(client_, impl_.database_.c_str(), std::string(name).c_str()));
+            return mongo::CollectionPtr(mongoc_client_get_collection(
+                client_, impl_.database_.c_str(), std::string(name).c_str()));
         }
 
     private:
@@ -134,7 +155,8 @@ public:
         const Bson body(command);
         Reply reply;
         bson_error_t error;
-        if (!mongoc_client_command_simple(client.get(), database_.c_str(), body.get(), nullptr, reply.out(), &error)) {
+        if (!mongoc_client_command_simple(client.get(), database_.c_str(), body.get(), nullptr,
+                                          reply.out(), &error)) {
             return to_error(error, &reply);
         }
         return {};
@@ -159,14 +181,16 @@ public:
                     const bool descending = path.starts_with('-');
                     if (descending) path.remove_prefix(1);
                     keys.append(std::string(path), descending ? -1 : 1);
-                    name += fmt::format("{}{}_{}", name.empty() ? "" : "_", path, descending ? -1 : 1);
+                    name +=
+                        fmt::format("{}{}_{}", name.empty() ? "" : "_", path, descending ? -1 : 1);
                 }
                 keys.append("_id", 1); // lists are ordered by it last
                 Object spec{{"key", std::move(keys)}, {"name", name + "__id_1"}};
                 if (index.unique) spec.append("unique", true);
                 indexes.emplace_back(std::move(spec));
             }
-            TRY_VOID(command(client, Object{{"createIndexes", collection.name}, {"indexes", std::move(indexes)}}));
+            TRY_VOID(command(client, Object{{"createIndexes", collection.name},
+                                            {"indexes", std::move(indexes)}}));
         }
         return {};
     }
@@ -176,21 +200,27 @@ public:
         bson_error_t error;
         bool added = false;
         if (write.kind == DocumentWrite::Kind::erase) {
-            const Bson selector(Object{{"_id", write.id}, {"sync.lsn", Object{{"$lt", static_cast<std::int64_t>(write.lsn)}}}});
-            added = mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
+            const Bson selector(
+                Object{{"_id", write.id},
+                       {"sync.lsn", Object{{"$lt", static_cast<std::int64_t>(write.lsn)}}}});
+            added =
+                mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
         } else {
             const Bson selector(Object{{"_id", write.id}});
             const Bson update(write.kind == DocumentWrite::Kind::insert_only
                                   ? Object{{"$setOnInsert", *write.body}}
-                                  : guarded_replace(*write.body, "$sync.lsn", "$lt", static_cast<std::int64_t>(write.lsn)));
+                                  : guarded_replace(*write.body, "$sync.lsn", "$lt",
+                                                    static_cast<std::int64_t>(write.lsn)));
             added = add_update(bulk, selector, update, upsert, error);
         }
         if (!added) return to_error(error);
         return {};
     }
 
-    /// A pipeline is an array, which libbson takes as a document whose keys are indices: the member "".
-    static bool add_update(mongoc_bulk_operation_t* bulk, const Bson& selector, const Bson& update, const Bson& options, bson_error_t& error) {
+    /// A pipeline is an array, which libbson takes as a document whose keys are indices: the member
+    /// "".
+    static bool add_update(mongoc_bulk_operation_t* bulk, const Bson& selector, const Bson& update,
+                           const Bson& options, bson_error_t& error) {
         bson_iter_t iterator;
         if (bson_iter_init_find(&iterator, update.get(), "") && BSON_ITER_HOLDS_ARRAY(&iterator)) {
             const std::uint8_t* data = nullptr;
@@ -198,42 +228,54 @@ public:
             bson_iter_array(&iterator, &size, &data);
             bson_t pipeline;
             bson_init_static(&pipeline, data, size);
-            return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), &pipeline, options.get(), &error);
+            return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), &pipeline,
+                                                              options.get(), &error);
         }
-        return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), update.get(), options.get(), &error);
+        return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), update.get(),
+                                                          options.get(), &error);
     }
 
-    static result<void> write_bulk(Client& client, const std::vector<const DocumentWrite*>& writes) {
+    static result<void> write_bulk(Client& client,
+                                   const std::vector<const DocumentWrite*>& writes) {
         static const Bson unordered(Object{{"ordered", false}});
         std::map<std::string_view, std::vector<const DocumentWrite*>> by_collection;
-        for (const DocumentWrite* write : writes) by_collection[write->collection].push_back(write);
+        for (const DocumentWrite* write : writes)
+            by_collection[write->collection].push_back(write);
         for (const auto& [name, group] : by_collection) {
             const auto collection = client.collection(name);
-            const mongo::BulkPtr bulk(mongoc_collection_create_bulk_operation_with_opts(collection.get(), unordered.get()));
-            for (const DocumentWrite* write : group) TRY_VOID(add(bulk.get(), *write));
+            const mongo::BulkPtr bulk(mongoc_collection_create_bulk_operation_with_opts(
+                collection.get(), unordered.get()));
+            for (const DocumentWrite* write : group)
+                TRY_VOID(add(bulk.get(), *write));
             Reply reply;
             bson_error_t error;
-            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0) return to_error(error, &reply);
+            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0)
+                return to_error(error, &reply);
         }
         return {};
     }
 
-    /// All of them durable, or a failure after which any may be. Bulks of different process instances run
-    /// at a time; of one document there is one write, so their order does not matter.
+    /// All of them durable, or a failure after which any may be. Bulks of different process
+    /// instances run at a time; of one document there is one write, so their order does not matter.
     awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes) {
         constexpr std::size_t small = 16;
         const std::size_t bulks = writes.size() <= small ? 1 : options_.parallel_bulks;
         std::vector<std::vector<const DocumentWrite*>> parts(bulks);
         for (const DocumentWrite& write : writes) {
-            const std::string_view key = write.partition.empty() ? std::string_view(write.id) : write.partition;
+            const std::string_view key =
+                write.partition.empty() ? std::string_view(write.id) : write.partition;
             parts[std::hash<std::string_view>{}(key) % bulks].push_back(&write);
         }
         std::optional<Error> failure;
-        TaskGroup group(co_await asio::this_coro::executor, [&](const std::string&, const Error& error) {
-            if (!failure) failure = error;
-        });
+        TaskGroup group(co_await asio::this_coro::executor,
+                        [&](const std::string&, const Error& error) {
+                            if (!failure) failure = error;
+                        });
         for (const auto& part : parts) {
-            if (!part.empty()) group.spawn("bulk", with_client([&part](Client& client) { return write_bulk(client, part); }));
+            if (!part.empty())
+                group.spawn("bulk", with_client([&part](Client& client) {
+                                return write_bulk(client, part);
+                            }));
         }
         co_await group.join();
         if (failure) co_return std::move(*failure);
@@ -245,13 +287,16 @@ public:
             const auto collection = client.collection(collections::sync_checkpoints);
             const auto number = static_cast<std::int64_t>(checkpoint.position.number);
             const Bson selector(Object{{"_id", checkpoint.engine}});
-            const Bson update(guarded_replace(checkpoint_document(checkpoint), "$number", "$lte", number));
+            const Bson update(
+                guarded_replace(checkpoint_document(checkpoint), "$number", "$lte", number));
             const Bson upsert(Object{{"upsert", true}});
-            const mongo::BulkPtr bulk(mongoc_collection_create_bulk_operation_with_opts(collection.get(), nullptr));
+            const mongo::BulkPtr bulk(
+                mongoc_collection_create_bulk_operation_with_opts(collection.get(), nullptr));
             bson_error_t error;
             Reply reply;
             if (!add_update(bulk.get(), selector, update, upsert, error)) return to_error(error);
-            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0) return to_error(error, &reply);
+            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0)
+                return to_error(error, &reply);
             return {};
         });
     }
@@ -260,7 +305,8 @@ public:
         std::vector<ValuePtr> documents;
         const bson_t* document = nullptr;
         while (mongoc_cursor_next(cursor, &document)) {
-            TRY(Object object, decode_bson({reinterpret_cast<const char*>(bson_get_data(document)), document->len}));
+            TRY(Object object, decode_bson({reinterpret_cast<const char*>(bson_get_data(document)),
+                                            document->len}));
             documents.push_back(std::make_shared<const Value>(std::move(object)));
         }
         bson_error_t error;
@@ -268,13 +314,16 @@ public:
         return documents;
     }
 
-    static result<std::vector<ValuePtr>> find(Client& client, const Query& query, mongoc_client_session_t* session = nullptr) {
+    static result<std::vector<ValuePtr>> find(Client& client, const Query& query,
+                                              mongoc_client_session_t* session = nullptr) {
         if (query.limit == 0) return std::vector<ValuePtr>();
         const auto collection = client.collection(query.collection);
-        Object options{{"sort", mongo::sort_object(query)}, {"limit", static_cast<std::int64_t>(query.limit)}};
+        Object options{{"sort", mongo::sort_object(query)},
+                       {"limit", static_cast<std::int64_t>(query.limit)}};
         if (!query.without.empty()) {
             Object projection;
-            for (const std::string& path : query.without) projection.append(path, 0);
+            for (const std::string& path : query.without)
+                projection.append(path, 0);
             options.append("projection", std::move(projection));
         }
         const Bson filter(mongo::query_object(query));
@@ -282,18 +331,21 @@ public:
         bson_t with_session;
         bson_copy_to(encoded.get(), &with_session);
         bson_error_t error;
-        const bool usable = !session || mongoc_client_session_append(session, &with_session, &error);
+        const bool usable =
+            !session || mongoc_client_session_append(session, &with_session, &error);
         if (!usable) {
             bson_destroy(&with_session);
             return to_error(error);
         }
-        const mongo::CursorPtr cursor(mongoc_collection_find_with_opts(collection.get(), filter.get(), &with_session, nullptr));
+        const mongo::CursorPtr cursor(mongoc_collection_find_with_opts(
+            collection.get(), filter.get(), &with_session, nullptr));
         bson_destroy(&with_session);
         return read_cursor(cursor.get());
     }
 
     /// In one transaction with read concern snapshot.
-    static result<std::vector<std::vector<ValuePtr>>> find_together(Client& client, const std::vector<Query>& queries) {
+    static result<std::vector<std::vector<ValuePtr>>>
+    find_together(Client& client, const std::vector<Query>& queries) {
         bson_error_t error;
         const mongo::SessionPtr session(mongoc_client_start_session(client.get(), nullptr, &error));
         if (!session) return to_error(error);
@@ -301,7 +353,8 @@ public:
         mongoc_read_concern_t* concern = mongoc_read_concern_new();
         mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_SNAPSHOT);
         mongoc_transaction_opts_set_read_concern(options, concern);
-        const bool started = mongoc_client_session_start_transaction(session.get(), options, &error);
+        const bool started =
+            mongoc_client_session_start_transaction(session.get(), options, &error);
         mongoc_read_concern_destroy(concern);
         mongoc_transaction_opts_destroy(options);
         if (!started) return to_error(error);
@@ -314,7 +367,8 @@ public:
             }
             answers.push_back(std::move(*found));
         }
-        if (!mongoc_client_session_commit_transaction(session.get(), nullptr, &error)) return to_error(error);
+        if (!mongoc_client_session_commit_transaction(session.get(), nullptr, &error))
+            return to_error(error);
         return answers;
     }
 
@@ -330,12 +384,15 @@ MongoStore::MongoStore(Options options) : impl_(std::make_unique<Impl>(std::move
 MongoStore::~MongoStore() = default;
 
 awaitable<result<void>> MongoStore::prepare(std::span<const CollectionSpec> collections) {
-    co_return co_await impl_->with_client([impl = impl_.get(), specs = std::vector(collections.begin(), collections.end())](
-                                              Impl::Client&) { return impl->prepare(specs); });
+    co_return co_await impl_->with_client(
+        [impl = impl_.get(), specs = std::vector(collections.begin(), collections.end())](
+            Impl::Client&) { return impl->prepare(specs); });
 }
 
 awaitable<result<void>> MongoStore::ping() {
-    co_return co_await impl_->with_client([impl = impl_.get()](Impl::Client& client) { return impl->command(client, Object{{"ping", 1}}); });
+    co_return co_await impl_->with_client([impl = impl_.get()](Impl::Client& client) {
+        return impl->command(client, Object{{"ping", 1}});
+    });
 }
 
 awaitable<result<void>> MongoStore::apply(std::shared_ptr<const ApplyBatch> batch) {
@@ -360,16 +417,19 @@ awaitable<result<void>> MongoStore::erase_checkpoint(std::string engine) {
     co_return result<void>{};
 }
 
-awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collection, std::vector<std::string> ids) {
+awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collection,
+                                                         std::vector<std::string> ids) {
     Query query;
     query.collection = collection;
     Array list;
-    for (const std::string& id : ids) list.emplace_back(id);
+    for (const std::string& id : ids)
+        list.emplace_back(id);
     query.filter.all.push_back({"_id", Condition::Operator::in, std::move(list)});
     query.limit = ids.size();
     CO_TRY(auto found, co_await find(std::move(query)));
     std::map<std::string_view, ValuePtr> by_id;
-    for (const ValuePtr& document : found) by_id[document->at_path("_id")->string_or()] = document;
+    for (const ValuePtr& document : found)
+        by_id[document->at_path("_id")->string_or()] = document;
     std::vector<ValuePtr> answer;
     answer.reserve(ids.size());
     for (const std::string& id : ids) {
@@ -380,32 +440,39 @@ awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collec
 }
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::find(Query query) {
-    co_return co_await impl_->with_client([query = std::move(query)](Impl::Client& client) { return Impl::find(client, query); });
-}
-
-awaitable<result<std::vector<std::vector<ValuePtr>>>> MongoStore::find_together(std::vector<Query> queries) {
     co_return co_await impl_->with_client(
-        [queries = std::move(queries)](Impl::Client& client) { return Impl::find_together(client, queries); });
+        [query = std::move(query)](Impl::Client& client) { return Impl::find(client, query); });
 }
 
-awaitable<result<std::uint64_t>> MongoStore::count(std::string_view collection, Filter filter) {
-    co_return co_await impl_->with_client([collection, filter = std::move(filter)](Impl::Client& client) -> result<std::uint64_t> {
-        const auto target = client.collection(collection);
-        const Bson query(mongo::filter_object(filter));
-        bson_error_t error;
-        const auto count = mongoc_collection_count_documents(target.get(), query.get(), nullptr, nullptr, nullptr, &error);
-        if (count < 0) return to_error(error);
-        return static_cast<std::uint64_t>(count);
+awaitable<result<std::vector<std::vector<ValuePtr>>>>
+MongoStore::find_together(std::vector<Query> queries) {
+    co_return co_await impl_->with_client([queries = std::move(queries)](Impl::Client& client) {
+        return Impl::find_together(client, queries);
     });
 }
 
+awaitable<result<std::uint64_t>> MongoStore::count(std::string_view collection, Filter filter) {
+    co_return co_await impl_->with_client(
+        [collection, filter = std::move(filter)](Impl::Client& client) -> result<std::uint64_t> {
+            const auto target = client.collection(collection);
+            const Bson query(mongo::filter_object(filter));
+            bson_error_t error;
+            const auto count = mongoc_collection_count_documents(target.get(), query.get(), nullptr,
+                                                                 nullptr, nullptr, &error);
+            if (count < 0) return to_error(error);
+            return static_cast<std::uint64_t>(count);
+        });
+}
+
 awaitable<result<std::uint64_t>> MongoStore::erase(std::string_view collection, Filter filter) {
-    co_return co_await impl_->with_client([collection, filter = std::move(filter)](Impl::Client& client) -> result<std::uint64_t> {
+    co_return co_await impl_->with_client([collection, filter = std::move(filter)](
+                                              Impl::Client& client) -> result<std::uint64_t> {
         const auto target = client.collection(collection);
         const Bson query(mongo::filter_object(filter));
         Reply reply;
         bson_error_t error;
-        if (!mongoc_collection_delete_many(target.get(), query.get(), nullptr, reply.out(), &error)) return to_error(error, &reply);
+        if (!mongoc_collection_delete_many(target.get(), query.get(), nullptr, reply.out(), &error))
+            return to_error(error, &reply);
         return static_cast<std::uint64_t>(reply.integer("deletedCount"));
     });
 }

@@ -26,7 +26,9 @@ result<Checkpoint> parse_checkpoint(const Value& document) {
     checkpoint.engine = text("_id");
     checkpoint.slot = text("slot");
     auto position = parse_position(text("position"));
-    if (!position) return fail(ErrorCode::corrupt, "the checkpoint of " + checkpoint.engine + " has no position");
+    if (!position)
+        return fail(ErrorCode::corrupt,
+                    "the checkpoint of " + checkpoint.engine + " has no position");
     checkpoint.position = *position;
     checkpoint.source.kind = text("source");
     checkpoint.source.system_identifier = text("systemIdentifier");
@@ -34,10 +36,13 @@ result<Checkpoint> parse_checkpoint(const Value& document) {
     checkpoint.source.timeline = static_cast<std::uint32_t>(timeline ? timeline->integer_or() : 0);
     const Value* loading = document.at_path("loading");
     const bool* flag = loading ? loading->get_if<bool>() : nullptr;
-    if (!flag) return fail(ErrorCode::corrupt, "the checkpoint of " + checkpoint.engine + " has no `loading`");
+    if (!flag)
+        return fail(ErrorCode::corrupt,
+                    "the checkpoint of " + checkpoint.engine + " has no `loading`");
     checkpoint.loading = *flag;
     const Value* at = document.at_path("at");
-    if (const Date* date = at ? at->get_if<Date>() : nullptr) checkpoint.at_us = date->milliseconds * 1000;
+    if (const Date* date = at ? at->get_if<Date>() : nullptr)
+        checkpoint.at_us = date->milliseconds * 1000;
     return checkpoint;
 }
 

@@ -56,7 +56,8 @@ bool like(std::string_view text, std::string_view pattern) {
             return false;
         }
     }
-    while (p < pattern.size() && pattern[p] == '*') ++p;
+    while (p < pattern.size() && pattern[p] == '*')
+        ++p;
     return p == pattern.size();
 }
 
@@ -64,12 +65,18 @@ bool holds(const Condition& condition, const Value& value) {
     using Operator = Condition::Operator;
     const auto ordered = [&] { return type_class(value) == type_class(condition.value); };
     switch (condition.op) {
-    case Operator::equal: return compare_values(value, condition.value) == 0;
-    case Operator::not_equal: return compare_values(value, condition.value) != 0;
-    case Operator::less: return ordered() && compare_values(value, condition.value) < 0;
-    case Operator::less_or_equal: return ordered() && compare_values(value, condition.value) <= 0;
-    case Operator::greater: return ordered() && compare_values(value, condition.value) > 0;
-    case Operator::greater_or_equal: return ordered() && compare_values(value, condition.value) >= 0;
+    case Operator::equal:
+        return compare_values(value, condition.value) == 0;
+    case Operator::not_equal:
+        return compare_values(value, condition.value) != 0;
+    case Operator::less:
+        return ordered() && compare_values(value, condition.value) < 0;
+    case Operator::less_or_equal:
+        return ordered() && compare_values(value, condition.value) <= 0;
+    case Operator::greater:
+        return ordered() && compare_values(value, condition.value) > 0;
+    case Operator::greater_or_equal:
+        return ordered() && compare_values(value, condition.value) >= 0;
     case Operator::in:
         for (const Value& element : *condition.value.get_if<Array>()) {
             if (compare_values(value, element) == 0) return true;
@@ -80,7 +87,8 @@ bool holds(const Condition& condition, const Value& value) {
         return text && like(*text, condition.value.string_or());
     }
     case Operator::exists:
-    case Operator::empty: return false; // decided by the caller
+    case Operator::empty:
+        return false; // decided by the caller
     }
     return false;
 }
@@ -88,7 +96,8 @@ bool holds(const Condition& condition, const Value& value) {
 bool matches(const Condition& condition, const Value& document) {
     using Operator = Condition::Operator;
     const Value* value = document.at_path(condition.path);
-    if (condition.op == Operator::exists) return (value != nullptr) == *condition.value.get_if<bool>();
+    if (condition.op == Operator::exists)
+        return (value != nullptr) == *condition.value.get_if<bool>();
     if (condition.op == Operator::empty) {
         const auto* object = value ? value->get_if<Object>() : nullptr;
         const auto* array = value ? value->get_if<Array>() : nullptr;
@@ -134,7 +143,9 @@ int compare_values(const Value& left, const Value& right) noexcept {
 }
 
 bool matches(const Filter& filter, const Value& document) {
-    const auto holds_here = [&](const Condition& condition) { return matches(condition, document); };
+    const auto holds_here = [&](const Condition& condition) {
+        return matches(condition, document);
+    };
     return std::all_of(filter.all.begin(), filter.all.end(), holds_here) &&
            std::all_of(filter.any_of.begin(), filter.any_of.end(), [&](const auto& group) {
                return std::any_of(group.begin(), group.end(), holds_here);

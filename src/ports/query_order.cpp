@@ -6,7 +6,8 @@
 namespace netbuild {
 namespace {
 
-bool ordered_before(const Query& query, const std::vector<Value>& left, const std::vector<Value>& right) {
+bool ordered_before(const Query& query, const std::vector<Value>& left,
+                    const std::vector<Value>& right) {
     for (std::size_t i = 0; i < left.size(); ++i) {
         const int order = compare_values(left[i], right[i]);
         const bool descending = i < query.sort.size() && query.sort[i].descending;
@@ -59,7 +60,8 @@ std::vector<ValuePtr> take_page(const Query& query, std::vector<OrderedDocument>
 ValuePtr without_members(const Query& query, ValuePtr document) {
     if (query.without.empty()) return document;
     Value copy = *document;
-    for (const std::string& path : query.without) erase_path(copy, path);
+    for (const std::string& path : query.without)
+        erase_path(copy, path);
     return std::make_shared<const Value>(std::move(copy));
 }
 

@@ -29,7 +29,8 @@ using ResultPtr = std::unique_ptr<PGresult, Clear>;
 /// One line without libpq's prefixes.
 std::string one_line(std::string_view message) {
     std::string text(message);
-    while (!text.empty() && text.back() == '\n') text.pop_back();
+    while (!text.empty() && text.back() == '\n')
+        text.pop_back();
     std::replace(text.begin(), text.end(), '\n', ' ');
     return text;
 }
@@ -46,7 +47,8 @@ ErrorCode code_of(std::string_view sqlstate) {
         return ErrorCode::unavailable;
     }
     if (sqlstate.starts_with("40")) return ErrorCode::conflict;
-    if (sqlstate.starts_with("22") || sqlstate.starts_with("42")) return ErrorCode::invalid_argument;
+    if (sqlstate.starts_with("22") || sqlstate.starts_with("42"))
+        return ErrorCode::invalid_argument;
     return sqlstate.empty() ? ErrorCode::unavailable : ErrorCode::internal;
 }
 
@@ -62,7 +64,9 @@ std::string_view Rows::text(int row, int column) const {
     return {PQgetvalue(data_->result.get(), row, column),
             static_cast<std::size_t>(PQgetlength(data_->result.get(), row, column))};
 }
-bool Rows::is_null(int row, int column) const { return PQgetisnull(data_->result.get(), row, column) == 1; }
+bool Rows::is_null(int row, int column) const {
+    return PQgetisnull(data_->result.get(), row, column) == 1;
+}
 std::optional<std::string_view> Rows::get(int row, int column) const {
     return is_null(row, column) ? std::nullopt : std::optional(text(row, column));
 }
@@ -72,7 +76,8 @@ std::string ConnectionOptions::address() const {
         const auto found = parameters.find(key);
         return found == parameters.end() ? std::string(otherwise) : found->second;
     };
-    return fmt::format("{}:{}/{}", part("host", "127.0.0.1"), part("port", "5432"), part("dbname", ""));
+    return fmt::format("{}:{}/{}", part("host", "127.0.0.1"), part("port", "5432"),
+                       part("dbname", ""));
 }
 
 struct Connection::Impl {
@@ -90,8 +95,9 @@ struct Connection::Impl {
     }
 
     [[nodiscard]] Error lost() const {
-        return fail(ErrorCode::unavailable,
-                    fmt::format("PostgreSQL {}: {}", address, one_line(PQerrorMessage(connection.get()))));
+        return fail(
+            ErrorCode::unavailable,
+            fmt::format("PostgreSQL {}: {}", address, one_line(PQerrorMessage(connection.get()))));
     }
     [[nodiscard]] Error failed(const PGresult* result) const {
         const char* sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -134,14 +140,16 @@ struct Connection::Impl {
         while (state != PGRES_POLLING_OK) {
             if (state == PGRES_POLLING_FAILED) {
                 const std::string_view message = PQerrorMessage(connection.get());
-                const bool denied = message.find("authentication") != std::string_view::npos ||
-                                    message.find("no password supplied") != std::string_view::npos ||
-                                    message.find("role \"") != std::string_view::npos;
+                const bool denied =
+                    message.find("authentication") != std::string_view::npos ||
+                    message.find("no password supplied") != std::string_view::npos ||
+                    message.find("role \"") != std::string_view::npos;
                 Error error = lost();
                 co_return denied ? fail(ErrorCode::unauthorized, error.detail()) : error;
             }
             assign(); // libpq may have gone on to another address
-            CO_TRY_VOID(co_await wait(state == PGRES_POLLING_READING ? Wait::wait_read : Wait::wait_write));
+            CO_TRY_VOID(
+                co_await wait(state == PGRES_POLLING_READING ? Wait::wait_read : Wait::wait_write));
             state = PQconnectPoll(connection.get());
         }
         assign();
@@ -168,12 +176,14 @@ Connection::connect(asio::any_io_executor executor, Clock& clock, ConnectionOpti
     parameters.try_emplace("client_encoding", "UTF8");
     parameters.try_emplace("keepalives_idle", "15");
     parameters.try_emplace("tcp_user_timeout", "30000");
-    const auto timeout_ms = std::chrono::duration_cast<std::chrono::milliseconds>(options.statement_timeout).count();
+    const auto timeout_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options.statement_timeout).count();
     if (!parameters.contains("replication")) {
         // The text forms that the projection reads, whatever the role's or the database's defaults.
-        parameters["options"] = fmt::format(
-            "-c statement_timeout={} -c DateStyle=ISO,YMD -c bytea_output=hex -c extra_float_digits=1 -c TimeZone=UTC",
-            timeout_ms);
+        parameters["options"] =
+            fmt::format("-c statement_timeout={} -c DateStyle=ISO,YMD -c bytea_output=hex -c "
+                        "extra_float_digits=1 -c TimeZone=UTC",
+                        timeout_ms);
     }
     std::vector<const char*> keys, values;
     for (const auto& [key, value] : parameters) {
@@ -191,7 +201,9 @@ Connection::connect(asio::any_io_executor executor, Clock& clock, ConnectionOpti
         CO_TRY_VOID(std::get<1>(std::move(first)));
         co_return fail(ErrorCode::unavailable,
                        fmt::format("PostgreSQL {}: no answer within {} ms", options.address(),
-                                   std::chrono::duration_cast<std::chrono::milliseconds>(options.connect_timeout).count()));
+                                   std::chrono::duration_cast<std::chrono::milliseconds>(
+                                       options.connect_timeout)
+                                       .count()));
     }
     CO_TRY_VOID(std::get<0>(std::move(first)));
     PQsetnonblocking(impl->connection.get(), 1);
@@ -214,17 +226,20 @@ awaitable<result<std::vector<Rows>>> Connection::pipeline(std::vector<Statement>
     bool sent = true;
     for (const Statement& statement : statements) {
         std::vector<const char*> values;
-        for (const auto& parameter : statement.parameters) values.push_back(parameter ? parameter->c_str() : nullptr);
+        for (const auto& parameter : statement.parameters)
+            values.push_back(parameter ? parameter->c_str() : nullptr);
         const int count = static_cast<int>(values.size());
         if (statement.name.empty()) {
-            sent &= PQsendQueryParams(connection, statement.sql.c_str(), count, nullptr, values.data(), nullptr,
-                                      nullptr, 0) == 1;
+            sent &= PQsendQueryParams(connection, statement.sql.c_str(), count, nullptr,
+                                      values.data(), nullptr, nullptr, 0) == 1;
         } else {
             if (!impl_->prepared.contains(statement.name)) {
-                sent &= PQsendPrepare(connection, statement.name.c_str(), statement.sql.c_str(), count, nullptr) == 1;
+                sent &= PQsendPrepare(connection, statement.name.c_str(), statement.sql.c_str(),
+                                      count, nullptr) == 1;
                 wanted.push_back(false);
             }
-            sent &= PQsendQueryPrepared(connection, statement.name.c_str(), count, values.data(), nullptr, nullptr, 0) == 1;
+            sent &= PQsendQueryPrepared(connection, statement.name.c_str(), count, values.data(),
+                                        nullptr, nullptr, 0) == 1;
         }
         wanted.push_back(true);
     }
@@ -291,8 +306,10 @@ result<std::optional<std::string_view>> Connection::copy_read() {
     if (length == 0) return std::optional<std::string_view>();
     if (length == -1) { // the server ended the COPY: its reason is the next result
         const ResultPtr result(PQgetResult(impl_->connection.get()));
-        if (result && PQresultStatus(result.get()) == PGRES_FATAL_ERROR) return impl_->failed(result.get());
-        return fail(ErrorCode::unavailable, fmt::format("PostgreSQL {}: the stream was ended", impl_->address));
+        if (result && PQresultStatus(result.get()) == PGRES_FATAL_ERROR)
+            return impl_->failed(result.get());
+        return fail(ErrorCode::unavailable,
+                    fmt::format("PostgreSQL {}: the stream was ended", impl_->address));
     }
     return impl_->lost();
 }

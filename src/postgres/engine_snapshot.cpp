@@ -7,18 +7,20 @@
 
 namespace netbuild::postgres {
 
-awaitable<result<std::unique_ptr<EngineSnapshot>>> take_snapshot(asio::any_io_executor executor, Clock& clock,
-                                                                 ConnectionOptions options, std::string schema,
-                                                                 std::uint32_t epoch) {
+awaitable<result<std::unique_ptr<EngineSnapshot>>>
+take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions options,
+              std::string schema, std::uint32_t epoch) {
     CO_TRY(auto connection, co_await Connection::connect(executor, clock, options));
     CO_TRY(auto columns, co_await check_engine(*connection, schema));
     CO_TRY(const Rows own, co_await connection->query({"select pg_backend_pid()"}));
     auto replication_options = options;
     replication_options.parameters["replication"] = "database";
-    CO_TRY(auto replication, co_await Connection::connect(executor, clock, std::move(replication_options)));
-    CO_TRY(const Rows slot, co_await replication->simple(fmt::format(
-                                "CREATE_REPLICATION_SLOT netbuild_snapshot_{} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT",
-                                own.text(0, 0))));
+    CO_TRY(auto replication,
+           co_await Connection::connect(executor, clock, std::move(replication_options)));
+    CO_TRY(const Rows slot,
+           co_await replication->simple(fmt::format("CREATE_REPLICATION_SLOT netbuild_snapshot_{} "
+                                                    "TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT",
+                                                    own.text(0, 0))));
     SnapshotLoader::Options loading;
     loading.connection = std::move(options);
     loading.schema = std::move(schema);

@@ -10,13 +10,16 @@ awaitable<result<Pool::Lease>> Pool::acquire() {
     const Deadline deadline(clock_, options_.wait);
     while (leased_ >= options_.connections_max) {
         if (deadline.passed(clock_)) {
-            co_return fail(ErrorCode::overloaded, "all connections to PostgreSQL are in use (postgres.pool_max)");
+            co_return fail(ErrorCode::overloaded,
+                           "all connections to PostgreSQL are in use (postgres.pool_max)");
         }
         auto first = co_await (released_.wait() || clock_.sleep(deadline.left(clock_)));
-        CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first)));
+        CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first))
+                                       : std::get<1>(std::move(first)));
     }
     const auto oldest = clock_.monotonic() - options_.idle_timeout;
-    std::erase_if(idle_, [&](const Idle& idle) { return idle.since < oldest || idle.connection->broken(); });
+    std::erase_if(
+        idle_, [&](const Idle& idle) { return idle.since < oldest || idle.connection->broken(); });
     ++leased_;
     if (!idle_.empty()) {
         auto connection = std::move(idle_.back().connection);

@@ -45,11 +45,13 @@ std::string table_list(const std::string& schema, const TableColumns& columns, b
 } // namespace
 
 awaitable<result<TableColumns>> check_engine(Connection& connection, std::string schema) {
-    CO_TRY(const Rows rows, co_await connection.query(
-                                {"select c.relname, a.attname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-                                 "join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
-                                 "where n.nspname = $1 and c.relkind in ('r', 'p') and c.relname like 'act\\_%'",
-                                 {schema}}));
+    CO_TRY(const Rows rows,
+           co_await connection.query(
+               {"select c.relname, a.attname from pg_class c join pg_namespace n on n.oid = "
+                "c.relnamespace "
+                "join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
+                "where n.nspname = $1 and c.relkind in ('r', 'p') and c.relname like 'act\\_%'",
+                {schema}}));
     TableColumns columns;
     for (int i = 0; i < rows.count(); ++i) {
         const auto table = camunda::find_table(rows.text(i, 0));
@@ -60,39 +62,48 @@ awaitable<result<TableColumns>> check_engine(Connection& connection, std::string
     }
     for (const auto& info : camunda::tables()) {
         if (!columns.contains(info.table)) {
-            co_return fail(ErrorCode::invalid_configuration,
-                           fmt::format("schema {} has no table {}: is it a Camunda 7 database, and has Camunda been "
-                                       "started on it? Check [postgres] dbname and [engine] schema",
-                                       schema, info.name));
+            co_return fail(
+                ErrorCode::invalid_configuration,
+                fmt::format(
+                    "schema {} has no table {}: is it a Camunda 7 database, and has Camunda been "
+                    "started on it? Check [postgres] dbname and [engine] schema",
+                    schema, info.name));
         }
     }
-    CO_TRY(const Rows level, co_await connection.query({fmt::format(
-                                 "select value_ from {}.act_ge_property where name_ = 'historyLevel'",
-                                 quote_identifier(schema))}));
+    CO_TRY(const Rows level,
+           co_await connection.query(
+               {fmt::format("select value_ from {}.act_ge_property where name_ = 'historyLevel'",
+                            quote_identifier(schema))}));
     if (level.count() == 1 && level.text(0, 0) != "3") {
-        co_return fail(ErrorCode::invalid_configuration,
-                       fmt::format("the engine's history level is {}, events would be missing: set Camunda's "
-                                   "`history-level` to full and restart it",
-                                   level.text(0, 0)));
+        co_return fail(
+            ErrorCode::invalid_configuration,
+            fmt::format("the engine's history level is {}, events would be missing: set Camunda's "
+                        "`history-level` to full and restart it",
+                        level.text(0, 0)));
     }
     co_return columns;
 }
 
-awaitable<result<void>> ensure_publication(Connection& connection, std::string name, std::string schema,
-                                           const TableColumns& columns) {
+awaitable<result<void>> ensure_publication(Connection& connection, std::string name,
+                                           std::string schema, const TableColumns& columns) {
     const bool with_columns = connection.server_version() >= column_lists_since;
     CO_TRY(const Rows exists,
-           co_await connection.query({"select pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication "
-                                      "where pubname = $1", {name}}));
+           co_await connection.query(
+               {"select pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication "
+                "where pubname = $1",
+                {name}}));
     const std::string list = table_list(schema, columns, with_columns);
     std::string sql;
     if (exists.count() == 0) {
         sql = fmt::format("create publication {} for table {}", quote_identifier(name), list);
     } else {
-        CO_TRY(const Rows tables, co_await connection.query(
-                                      {with_columns ? "select tablename, attnames from pg_publication_tables where pubname = $1 and schemaname = $2"
-                                                    : "select tablename, null from pg_publication_tables where pubname = $1 and schemaname = $2",
-                                       {name, schema}}));
+        CO_TRY(const Rows tables,
+               co_await connection.query(
+                   {with_columns ? "select tablename, attnames from pg_publication_tables where "
+                                   "pubname = $1 and schemaname = $2"
+                                 : "select tablename, null from pg_publication_tables where "
+                                   "pubname = $1 and schemaname = $2",
+                    {name, schema}}));
         std::map<std::string, std::set<std::string, std::less<>>, std::less<>> published;
         for (int i = 0; i < tables.count(); ++i) {
             published[std::string(tables.text(i, 0))] = parse_array(tables.text(i, 1));
@@ -102,7 +113,8 @@ awaitable<result<void>> ensure_publication(Connection& connection, std::string n
             const auto found = published.find(camunda::info(table).name);
             serves &= found != published.end();
             if (!serves || !with_columns) continue;
-            for (const auto& column : wanted) serves &= found->second.contains(column);
+            for (const auto& column : wanted)
+                serves &= found->second.contains(column);
         }
         if (serves) co_return result<void>{};
         sql = fmt::format("alter publication {} set table {}", quote_identifier(name), list);
@@ -110,9 +122,11 @@ awaitable<result<void>> ensure_publication(Connection& connection, std::string n
     auto done = co_await connection.query({sql});
     if (done) co_return result<void>{};
     if (done.error().code() != ErrorCode::forbidden) co_return std::move(done).error();
-    co_return fail(ErrorCode::forbidden,
-                   fmt::format("publication {} cannot be made by this role: let the owner of Camunda's tables run: {}",
-                               name, sql));
+    co_return fail(
+        ErrorCode::forbidden,
+        fmt::format(
+            "publication {} cannot be made by this role: let the owner of Camunda's tables run: {}",
+            name, sql));
 }
 
 } // namespace netbuild::postgres

@@ -17,7 +17,7 @@ awaitable<result<TableColumns>> check_engine(Connection& connection, std::string
 
 /// Creates the publication, or brings it up to date. A publication that serves is left alone, so a
 /// role that owns no table can run once the owner has created it. forbidden, with the mend.
-awaitable<result<void>> ensure_publication(Connection& connection, std::string name, std::string schema,
-                                           const TableColumns& columns);
+awaitable<result<void>> ensure_publication(Connection& connection, std::string name,
+                                           std::string schema, const TableColumns& columns);
 
 } // namespace netbuild::postgres

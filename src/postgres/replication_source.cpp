@@ -22,12 +22,14 @@ namespace {
 template <class Number>
 Number big_endian(std::string_view bytes) {
     std::uint64_t value = 0;
-    for (std::size_t i = 0; i < sizeof(Number); ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+    for (std::size_t i = 0; i < sizeof(Number); ++i)
+        value = value << 8 | static_cast<unsigned char>(bytes[i]);
     return static_cast<Number>(value);
 }
 
 void append_big_endian(std::string& out, std::uint64_t value) {
-    for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+    for (int shift = 56; shift >= 0; shift -= 8)
+        out.push_back(static_cast<char>(value >> shift));
 }
 
 constexpr std::size_t xlog_data_header = 1 + 8 + 8 + 8;
@@ -38,7 +40,9 @@ constexpr std::size_t keepalive_size = 1 + 8 + 8 + 1;
 class ReplicationSource::Impl {
 public:
     Impl(asio::any_io_executor executor, Clock& clock, Options options)
-        : executor_(executor), clock_(clock), options_(std::move(options)),
+        : executor_(executor),
+          clock_(clock),
+          options_(std::move(options)),
           tasks_(executor, [](const std::string&, const Error& error) {
               log::debug("replication status: {}", error.message());
           }) {}
@@ -65,7 +69,8 @@ public:
         epoch_ = start.epoch;
         CO_TRY(auto connection, co_await connect());
         CO_TRY(auto columns, co_await postgres::check_engine(*connection, options_.schema));
-        CO_TRY_VOID(co_await postgres::ensure_publication(*connection, options_.publication, options_.schema, columns));
+        CO_TRY_VOID(co_await postgres::ensure_publication(*connection, options_.publication,
+                                                          options_.schema, columns));
         CO_TRY(stream_, co_await connect_replication());
         std::unique_ptr<EngineSnapshot> snapshot;
         Lsn from{};
@@ -105,9 +110,12 @@ public:
             if (transaction->empty()) continue;
             bytes += transaction->bytes();
             batch.transactions.push_back(std::move(*transaction));
-            if (batch.transactions.size() >= options_.batch_transactions_max || bytes >= options_.batch_bytes_max) break;
+            if (batch.transactions.size() >= options_.batch_transactions_max ||
+                bytes >= options_.batch_bytes_max)
+                break;
         }
-        for (const std::string& note : decoder_->take_notes()) log::info("{}", note);
+        for (const std::string& note : decoder_->take_notes())
+            log::info("{}", note);
         batch.upto = Position::at(epoch_, received_);
         co_return batch;
     }
@@ -146,11 +154,14 @@ private:
     }
 
     awaitable<result<Rows>> slot_row(Connection& connection) {
-        return connection.query({"select active, confirmed_flush_lsn, wal_status, plugin, database = current_database(), "
-                                 "active_pid from pg_replication_slots where slot_name = $1", {options_.slot}});
+        return connection.query({"select active, confirmed_flush_lsn, wal_status, plugin, database "
+                                 "= current_database(), "
+                                 "active_pid from pg_replication_slots where slot_name = $1",
+                                 {options_.slot}});
     }
     [[nodiscard]] Error in_use(std::string_view pid) const {
-        return fail(ErrorCode::slot_in_use, fmt::format("slot {} is active for pid {}", options_.slot, pid));
+        return fail(ErrorCode::slot_in_use,
+                    fmt::format("slot {} is active for pid {}", options_.slot, pid));
     }
 
     awaitable<result<void>> check_slot(Connection& connection, Lsn after) {
@@ -159,19 +170,23 @@ private:
             co_return fail(ErrorCode::not_found, "replication slot " + options_.slot);
         }
         if (slot.text(0, 3) != "pgoutput" || slot.text(0, 4) != "t") {
-            co_return fail(ErrorCode::invalid_configuration,
-                           fmt::format("slot {} belongs to another plugin or database: set [engine] slot", options_.slot));
+            co_return fail(
+                ErrorCode::invalid_configuration,
+                fmt::format("slot {} belongs to another plugin or database: set [engine] slot",
+                            options_.slot));
         }
         if (slot.text(0, 0) == "t") co_return in_use(slot.text(0, 5));
         if (slot.text(0, 2) == "lost") {
-            co_return fail(ErrorCode::not_found, fmt::format("slot {} has lost its WAL (max_slot_wal_keep_size)", options_.slot));
+            co_return fail(
+                ErrorCode::not_found,
+                fmt::format("slot {} has lost its WAL (max_slot_wal_keep_size)", options_.slot));
         }
         CO_TRY(const Lsn confirmed, parse_lsn(slot.text(0, 1)));
         // The server would skip to its own place without a word.
         if (confirmed > after) {
             co_return fail(ErrorCode::not_found,
-                           fmt::format("slot {} is confirmed up to {}, past our checkpoint {}", options_.slot,
-                                       to_string(confirmed), to_string(after)));
+                           fmt::format("slot {} is confirmed up to {}, past our checkpoint {}",
+                                       options_.slot, to_string(confirmed), to_string(after)));
         }
         co_return result<void>{};
     }
@@ -182,16 +197,21 @@ private:
         if (slot.count() == 0) co_return result<void>{};
         if (slot.text(0, 0) == "t") co_return in_use(slot.text(0, 5));
         log::warning("slot {} of an earlier capture is dropped", options_.slot);
-        CO_TRY_VOID(co_await connection.query({"select pg_drop_replication_slot($1)", {options_.slot}}));
+        CO_TRY_VOID(
+            co_await connection.query({"select pg_drop_replication_slot($1)", {options_.slot}}));
         co_return result<void>{};
     }
 
-    awaitable<result<std::unique_ptr<EngineSnapshot>>> create_slot(postgres::TableColumns columns, Lsn& from) {
-        log::info("creating slot {}: waits for all open write transactions of the cluster", options_.slot);
-        CO_TRY(const Rows made, co_await stream_->simple(fmt::format(
-                                    "CREATE_REPLICATION_SLOT {} {} LOGICAL pgoutput {}", postgres::quote_identifier(options_.slot),
-                                    options_.temporary_slot ? "TEMPORARY" : "",
-                                    options_.temporary_slot ? "NOEXPORT_SNAPSHOT" : "EXPORT_SNAPSHOT")));
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> create_slot(postgres::TableColumns columns,
+                                                                   Lsn& from) {
+        log::info("creating slot {}: waits for all open write transactions of the cluster",
+                  options_.slot);
+        CO_TRY(const Rows made,
+               co_await stream_->simple(
+                   fmt::format("CREATE_REPLICATION_SLOT {} {} LOGICAL pgoutput {}",
+                               postgres::quote_identifier(options_.slot),
+                               options_.temporary_slot ? "TEMPORARY" : "",
+                               options_.temporary_slot ? "NOEXPORT_SNAPSHOT" : "EXPORT_SNAPSHOT")));
         CO_TRY(from, parse_lsn(made.text(0, 1)));
         if (options_.temporary_slot) co_return std::unique_ptr<EngineSnapshot>();
         postgres::SnapshotLoader::Options options;
@@ -202,14 +222,16 @@ private:
         options.position = Position::at(epoch_, from);
         options.at_us = clock_.utc_us();
         options.instances = options_.load_instances;
-        CO_TRY(auto loader, co_await postgres::SnapshotLoader::open(executor_, clock_, std::move(options)));
+        CO_TRY(auto loader,
+               co_await postgres::SnapshotLoader::open(executor_, clock_, std::move(options)));
         co_return std::unique_ptr<EngineSnapshot>(std::move(loader));
     }
 
     awaitable<result<void>> start_replication() {
         if (!stream_) co_return fail(ErrorCode::invalid_argument, "the source is not open");
         CO_TRY_VOID(co_await stream_->start_copy_both(fmt::format(
-            "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}, messages 'true')",
+            "START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', publication_names {}, "
+            "messages 'true')",
             postgres::quote_identifier(options_.slot), to_string(start_from_),
             postgres::quote_literal(postgres::quote_identifier(options_.publication)))));
         streaming_ = true;
@@ -220,7 +242,8 @@ private:
     result<std::optional<Transaction>> take_message(std::string_view message) {
         const char kind = message.front();
         if (kind == 'k') {
-            if (message.size() != keepalive_size) return fail(ErrorCode::corrupt, "a keepalive of a wrong size");
+            if (message.size() != keepalive_size)
+                return fail(ErrorCode::corrupt, "a keepalive of a wrong size");
             wal_end_ = Lsn{big_endian<std::uint64_t>(message.substr(1))};
             // All that committed before it was sent, unless a transaction is on its way.
             if (!decoder_->in_transaction()) received_ = std::max(received_, wal_end_);
@@ -228,14 +251,16 @@ private:
             return std::optional<Transaction>();
         }
         if (kind != 'w' || message.size() < xlog_data_header) {
-            return fail(ErrorCode::corrupt, fmt::format("replication message '{}' of {} bytes", kind, message.size()));
+            return fail(ErrorCode::corrupt,
+                        fmt::format("replication message '{}' of {} bytes", kind, message.size()));
         }
         const Lsn end{big_endian<std::uint64_t>(message.substr(1 + 8))};
         wal_end_ = std::max(wal_end_, end);
         const std::string_view payload = message.substr(xlog_data_header);
         if (options_.tap) TRY_VOID(options_.tap->on_message(payload, end));
         auto decoded = decoder_->decode(payload);
-        if (!decoded) return std::move(decoded).error().within(fmt::format("WAL {}", to_string(end)));
+        if (!decoded)
+            return std::move(decoded).error().within(fmt::format("WAL {}", to_string(end)));
         return std::move(*decoded);
     }
 
@@ -244,8 +269,10 @@ private:
         Lsn told{};
         auto told_at = clock_.monotonic();
         while (true) {
-            CO_TRY_VOID(co_await clock_.sleep(std::min<Clock::duration>(options_.status_interval, std::chrono::milliseconds(500))));
-            if (confirmed_ == told && clock_.monotonic() - told_at < options_.status_interval) continue;
+            CO_TRY_VOID(co_await clock_.sleep(std::min<Clock::duration>(
+                options_.status_interval, std::chrono::milliseconds(500))));
+            if (confirmed_ == told && clock_.monotonic() - told_at < options_.status_interval)
+                continue;
             told = confirmed_;
             told_at = clock_.monotonic();
             CO_TRY_VOID(co_await send_status());
@@ -254,7 +281,7 @@ private:
 
     awaitable<result<void>> send_status() {
         std::string status = "r";
-        append_big_endian(status, to_number(received_)); // written
+        append_big_endian(status, to_number(received_));  // written
         append_big_endian(status, to_number(confirmed_)); // flushed
         append_big_endian(status, to_number(confirmed_)); // applied
         append_big_endian(status, static_cast<std::uint64_t>(clock_.utc_us() - postgres_epoch_us));

@@ -24,8 +24,8 @@ public:
         std::size_t instances = 250;
     };
     /// Takes the snapshot over; it may end at its exporter afterwards.
-    static awaitable<result<std::unique_ptr<SnapshotLoader>>> open(asio::any_io_executor executor, Clock& clock,
-                                                                   Options options);
+    static awaitable<result<std::unique_ptr<SnapshotLoader>>> open(asio::any_io_executor executor,
+                                                                   Clock& clock, Options options);
 
     [[nodiscard]] Position position() const override { return options_.position; }
     [[nodiscard]] std::uint64_t instances_estimate() const override { return instances_; }
@@ -43,8 +43,8 @@ private:
                                    std::vector<std::optional<std::string>> parameters = {}) const;
     [[nodiscard]] std::vector<Selection> definitions() const;
     /// `instance` is a condition on the column named by {}: a range of process instances or null.
-    [[nodiscard]] std::vector<Selection> instances(std::string_view instance,
-                                                   std::vector<std::optional<std::string>> parameters) const;
+    [[nodiscard]] std::vector<Selection>
+    instances(std::string_view instance, std::vector<std::optional<std::string>> parameters) const;
     awaitable<result<std::optional<Transaction>>> read(std::vector<Selection> selections);
 
     Options options_;

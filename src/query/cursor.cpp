@@ -6,7 +6,8 @@
 namespace netbuild::query {
 namespace {
 
-constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 std::string encode(std::string_view bytes) {
     std::string out;
@@ -14,7 +15,8 @@ std::string encode(std::string_view bytes) {
     int bits = 0;
     for (const char byte : bytes) {
         buffer = buffer << 8 | static_cast<unsigned char>(byte);
-        for (bits += 8; bits >= 6; bits -= 6) out.push_back(alphabet[buffer >> (bits - 6) & 63]);
+        for (bits += 8; bits >= 6; bits -= 6)
+            out.push_back(alphabet[buffer >> (bits - 6) & 63]);
     }
     if (bits > 0) out.push_back(alphabet[buffer << (6 - bits) & 63]);
     return out;
@@ -43,7 +45,8 @@ std::string encode_cursor(const std::vector<Value>& keys) {
 }
 
 result<std::vector<Value>> decode_cursor(std::string_view text, std::size_t keys) {
-    const Error error = fail(ErrorCode::invalid_argument, "cursor: not one that this list gave out");
+    const Error error =
+        fail(ErrorCode::invalid_argument, "cursor: not one that this list gave out");
     std::string bytes;
     if (!decode(text, bytes)) return error;
     auto decoded = decode_bson(bytes);

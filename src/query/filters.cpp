@@ -41,7 +41,8 @@ result<Condition> one_of(std::string_view path, std::string_view name, std::stri
         const std::string_view one = value.substr(0, comma);
         if (std::find(allowed.begin(), allowed.end(), one) == allowed.end()) {
             std::string list;
-            for (const auto& known : allowed) list += fmt::format("{}{}", list.empty() ? "" : ", ", known);
+            for (const auto& known : allowed)
+                list += fmt::format("{}{}", list.empty() ? "" : ", ", known);
             return bad(name, "must be of " + list);
         }
         values.emplace_back(one);
@@ -63,7 +64,8 @@ result<void> page(const Parameters& parameters, Query& query, std::string_view d
     if (descending) sort.remove_prefix(1);
     if (std::find(sorts.begin(), sorts.end(), sort) == sorts.end()) {
         std::string list;
-        for (const auto& known : sorts) list += fmt::format("{}{}", list.empty() ? "" : ", ", known);
+        for (const auto& known : sorts)
+            list += fmt::format("{}{}", list.empty() ? "" : ", ", known);
         return bad("sort", "must be one of " + list + ", with - in front for descending");
     }
     query.sort = {{std::string(sort), descending}};
@@ -80,7 +82,8 @@ bool is_variable(std::string_view name) {
 
 } // namespace
 
-std::string_view parameter(const Parameters& parameters, std::string_view name, std::string_view otherwise) {
+std::string_view parameter(const Parameters& parameters, std::string_view name,
+                           std::string_view otherwise) {
     for (const auto& [key, value] : parameters) {
         if (key == name) return value;
     }
@@ -89,7 +92,8 @@ std::string_view parameter(const Parameters& parameters, std::string_view name, 
 
 result<void> only(const Parameters& parameters, std::initializer_list<std::string_view> names) {
     for (const auto& [key, value] : parameters) {
-        if (std::find(names.begin(), names.end(), key) == names.end()) return bad(key, "there is no such parameter");
+        if (std::find(names.begin(), names.end(), key) == names.end())
+            return bad(key, "there is no such parameter");
     }
     return {};
 }
@@ -99,7 +103,8 @@ result<std::size_t> limit_of(const Parameters& parameters) {
     if (text.empty()) return list_limit_default;
     std::size_t limit = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), limit);
-    if (ec != std::errc{} || end != text.data() + text.size() || limit < 1 || limit > list_limit_max) {
+    if (ec != std::errc{} || end != text.data() + text.size() || limit < 1 ||
+        limit > list_limit_max) {
         return bad("limit", fmt::format("must be 1 to {}", list_limit_max));
     }
     return limit;
@@ -122,13 +127,16 @@ result<void> add_variable(Filter& filter, std::string_view name, std::string_vie
         double number = 0;
         std::int64_t integer = 0;
         const char* end = value.data() + value.size();
-        if (const auto parsed = std::from_chars(value.data(), end, integer); parsed.ec == std::errc{} && parsed.ptr == end) {
+        if (const auto parsed = std::from_chars(value.data(), end, integer);
+            parsed.ec == std::errc{} && parsed.ptr == end) {
             alternatives.push_back({path, op, Value(integer)});
-        } else if (const auto real = std::from_chars(value.data(), end, number); real.ec == std::errc{} && real.ptr == end) {
+        } else if (const auto real = std::from_chars(value.data(), end, number);
+                   real.ec == std::errc{} && real.ptr == end) {
             alternatives.push_back({path, op, Value(number)});
         }
         if (const auto day = parse_date(value)) alternatives.push_back({path, op, Value(*day)});
-        if (op == Op::equal && (value == "true" || value == "false")) alternatives.push_back({path, op, Value(value == "true")});
+        if (op == Op::equal && (value == "true" || value == "false"))
+            alternatives.push_back({path, op, Value(value == "true")});
     }
     filter.any_of.push_back(std::move(alternatives));
     return {};
@@ -147,21 +155,25 @@ result<ListRequest> executions_request(const Parameters& parameters) {
         } else if (name == "definitionKey") {
             equal(filter, "definition.key", value);
         } else if (name == "status") {
-            TRY(Condition condition, one_of("status", name, value, {"active", "suspended", "completed", "terminated"}));
+            TRY(Condition condition,
+                one_of("status", name, value, {"active", "suspended", "completed", "terminated"}));
             filter.all.push_back(std::move(condition));
         } else if (name == "startedAfter" || name == "startedBefore") {
             TRY(const Date at, date(name, value));
-            filter.all.push_back({"startedAt", name == "startedAfter" ? Op::greater : Op::less, at});
+            filter.all.push_back(
+                {"startedAt", name == "startedAfter" ? Op::greater : Op::less, at});
         } else if (name == "hasIncident") {
             TRY(const bool has, boolean(name, value));
             filter.all.push_back({"incidents", Op::empty, !has});
         } else if (is_variable(name)) {
-            TRY_VOID(add_variable(filter, std::string_view(name).substr(variable_prefix.size()), value));
+            TRY_VOID(
+                add_variable(filter, std::string_view(name).substr(variable_prefix.size()), value));
         } else {
             return bad(name, "there is no such filter");
         }
     }
-    TRY_VOID(page(parameters, request.query, "-startedAt", {"startedAt", "endedAt", "executionId", "status"}));
+    TRY_VOID(page(parameters, request.query, "-startedAt",
+                  {"startedAt", "endedAt", "executionId", "status"}));
     return request;
 }
 
@@ -172,10 +184,12 @@ result<ListRequest> tasks_request(const Parameters& parameters) {
     bool has_status = false, candidate = false, include_assigned = false;
     for (const auto& [name, value] : parameters) {
         if (name == "limit" || name == "cursor" || name == "sort") continue;
-        if (name == "domainId" || name == "assignee" || name == "executionId" || name == "processInstanceId") {
+        if (name == "domainId" || name == "assignee" || name == "executionId" ||
+            name == "processInstanceId") {
             equal(filter, name, value);
         } else if (name == "candidateGroup" || name == "candidateUser") {
-            equal(filter, name == "candidateGroup" ? "candidates.groups" : "candidates.users", value);
+            equal(filter, name == "candidateGroup" ? "candidates.groups" : "candidates.users",
+                  value);
             candidate = true;
         } else if (name == "includeAssigned") {
             TRY(include_assigned, boolean(name, value));
@@ -184,7 +198,8 @@ result<ListRequest> tasks_request(const Parameters& parameters) {
         } else if (name == "taskDefinitionKey") {
             equal(filter, "definitionKey", value);
         } else if (name == "status") {
-            TRY(Condition condition, one_of("status", name, value, {"pending", "in_progress", "completed", "cancelled"}));
+            TRY(Condition condition, one_of("status", name, value,
+                                            {"pending", "in_progress", "completed", "cancelled"}));
             filter.all.push_back(std::move(condition));
             has_status = true;
         } else if (name == "dueBefore") {
@@ -198,7 +213,8 @@ result<ListRequest> tasks_request(const Parameters& parameters) {
     }
     if (!has_status) filter.all.push_back({"status", Op::in, Array{"pending", "in_progress"}});
     if (candidate && !include_assigned) filter.all.push_back({"assignee", Op::equal, nullptr});
-    TRY_VOID(page(parameters, request.query, "-createdAt", {"createdAt", "dueAt", "priority", "name"}));
+    TRY_VOID(
+        page(parameters, request.query, "-createdAt", {"createdAt", "dueAt", "priority", "name"}));
     return request;
 }
 

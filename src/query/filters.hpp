@@ -21,10 +21,13 @@ struct ListRequest {
 [[nodiscard]] result<ListRequest> definitions_request(const Parameters& parameters);
 
 /// `variable.NAME=VALUE`: VALUE (after gt:, lt:, like:) is compared by the variable's own type.
-[[nodiscard]] result<void> add_variable(Filter& filter, std::string_view name, std::string_view value);
+[[nodiscard]] result<void> add_variable(Filter& filter, std::string_view name,
+                                        std::string_view value);
 /// The only values that `parameters` may have; anything else is invalid_argument with its name.
-[[nodiscard]] result<void> only(const Parameters& parameters, std::initializer_list<std::string_view> names);
-[[nodiscard]] std::string_view parameter(const Parameters& parameters, std::string_view name, std::string_view otherwise = {});
+[[nodiscard]] result<void> only(const Parameters& parameters,
+                                std::initializer_list<std::string_view> names);
+[[nodiscard]] std::string_view parameter(const Parameters& parameters, std::string_view name,
+                                         std::string_view otherwise = {});
 [[nodiscard]] result<std::size_t> limit_of(const Parameters& parameters);
 
 } // namespace netbuild::query

@@ -27,10 +27,13 @@ constexpr int agreement_tries_max = 5;
 
 Value position_value(Position position) { return Object{{"engine", to_string(position)}}; }
 
-Answer list_answer(const Query& query, Array items, const std::vector<ValuePtr>& page, bool more, Position position) {
+Answer list_answer(const Query& query, Array items, const std::vector<ValuePtr>& page, bool more,
+                   Position position) {
     Value next;
     if (more && !page.empty()) next = encode_cursor(cursor_of(query, *page.back()));
-    return {Object{{"items", std::move(items)}, {"nextCursor", std::move(next)}, {"position", position_value(position)}},
+    return {Object{{"items", std::move(items)},
+                   {"nextCursor", std::move(next)},
+                   {"position", position_value(position)}},
             position};
 }
 
@@ -53,7 +56,8 @@ awaitable<result<void>> QueryService::wait(Freshness freshness) {
     Position wanted = freshness.position;
     if (freshness.kind == Freshness::Kind::now) {
         if (!ports_.engine_clock) {
-            wanted = ports_.model.applied(); // no database to ask: what was captured is all there is
+            wanted =
+                ports_.model.applied(); // no database to ask: what was captured is all there is
         } else {
             CO_TRY(const Lsn flushed, co_await ports_.engine_clock->flushed());
             wanted = Position::at(ports_.model.applied().epoch(), flushed);
@@ -61,18 +65,22 @@ awaitable<result<void>> QueryService::wait(Freshness freshness) {
     }
     if (ports_.model.applied() >= wanted) co_return result<void>{};
     // An idle stream says where it is only now and then: most waits end long before the nudge.
-    const Clock::duration first = std::min<Clock::duration>(freshness.wait, std::chrono::milliseconds(20));
+    const Clock::duration first =
+        std::min<Clock::duration>(freshness.wait, std::chrono::milliseconds(20));
     auto waited = co_await ports_.model.wait_applied(wanted, first);
-    if (waited || waited.error().code() != ErrorCode::not_yet_consistent || freshness.wait <= first) co_return waited;
+    if (waited || waited.error().code() != ErrorCode::not_yet_consistent || freshness.wait <= first)
+        co_return waited;
     if (freshness.kind == Freshness::Kind::now && ports_.engine_clock) {
         CO_TRY_VOID(co_await ports_.engine_clock->nudge());
     }
     co_return co_await ports_.model.wait_applied(wanted, freshness.wait - first);
 }
 
-awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::string id, std::string by) {
+awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::string id,
+                                                                      std::string by) {
     if (by == "processInstanceId") {
-        CO_TRY(auto found, co_await ports_.store.get(collections::workflow_executions, {std::move(id)}));
+        CO_TRY(auto found,
+               co_await ports_.store.get(collections::workflow_executions, {std::move(id)}));
         if (!found.front()) found.clear();
         co_return found;
     }
@@ -94,9 +102,10 @@ Object QueryService::rendered(const Value& document, Object state, Array tasks, 
     body.set("processState", std::move(state));
     body.set("activeTasks", std::move(tasks));
     body.set("position", position_value(position));
-    body.set("freshness", Object{{"lagMs", source == "model" ? ports_.model.lag_ms() : std::int64_t{0}},
-                                 {"source", source},
-                                 {"approximate", source != "model"}});
+    body.set("freshness",
+             Object{{"lagMs", source == "model" ? ports_.model.lag_ms() : std::int64_t{0}},
+                    {"source", source},
+                    {"approximate", source != "model"}});
     return body;
 }
 
@@ -110,10 +119,12 @@ awaitable<result<Answer>> QueryService::execution(std::string id, Parameters par
     if (consistency == "engine" || consistency == "rest") {
         ProcessEngine* engine = consistency == "engine" ? ports_.engine : ports_.rest;
         if (!engine) {
-            co_return fail(ErrorCode::unsupported,
-                           consistency == "engine" ? "consistency: engine needs postgres.host" : "consistency: rest needs camunda.url");
+            co_return fail(ErrorCode::unsupported, consistency == "engine"
+                                                       ? "consistency: engine needs postgres.host"
+                                                       : "consistency: rest needs camunda.url");
         }
-        co_return co_await live(std::move(id), by, *engine, consistency == "engine" ? "engine" : "rest");
+        co_return co_await live(std::move(id), by, *engine,
+                                consistency == "engine" ? "engine" : "rest");
     }
     if (consistency != "model") {
         co_return fail(ErrorCode::invalid_argument, "consistency: must be model, engine or rest");
@@ -123,7 +134,8 @@ awaitable<result<Answer>> QueryService::execution(std::string id, Parameters par
     CO_TRY(const auto found, co_await find_instances(std::move(id), by));
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + wanted);
     const Object& newest = *found.front()->get_if<Object>();
-    Object body = rendered(*found.front(), process_state(newest), active_tasks(newest), position, "model");
+    Object body =
+        rendered(*found.front(), process_state(newest), active_tasks(newest), position, "model");
     if (found.size() > 1) {
         Array others;
         for (std::size_t i = 1; i < found.size(); ++i) {
@@ -137,9 +149,11 @@ awaitable<result<Answer>> QueryService::execution(std::string id, Parameters par
     co_return Answer{std::move(body), position};
 }
 
-awaitable<result<Answer>> QueryService::live(std::string id, std::string by, ProcessEngine& engine, std::string_view source) {
+awaitable<result<Answer>> QueryService::live(std::string id, std::string by, ProcessEngine& engine,
+                                             std::string_view source) {
     const Position position = ports_.model.applied();
-    const auto kind = by == "processInstanceId" ? InstanceKey::Kind::process_instance_id : InstanceKey::Kind::business_key;
+    const auto kind = by == "processInstanceId" ? InstanceKey::Kind::process_instance_id
+                                                : InstanceKey::Kind::business_key;
     CO_TRY(auto running, co_await engine.executions({kind, id}));
     if (running.empty()) {
         // Ended, or never there: the model tells, once it has what the engine has.
@@ -148,7 +162,9 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
         if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id);
         const Object& ended = *found.front()->get_if<Object>();
         Object state = process_state(ended);
-        co_return Answer{rendered(*found.front(), std::move(state), active_tasks(ended), position, source), position};
+        co_return Answer{
+            rendered(*found.front(), std::move(state), active_tasks(ended), position, source),
+            position};
     }
     EngineExecution& newest = running.front();
     if (source == "engine") CO_TRY_VOID(co_await add_forms(newest.active_tasks));
@@ -157,8 +173,10 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
         CO_TRY_VOID(co_await wait({Freshness::Kind::now, {}, std::chrono::seconds(1)}));
         CO_TRY(found, co_await find_instances(newest.process_instance_id, "processInstanceId"));
     }
-    if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id + " in the read model");
-    Object body = rendered(*found.front(), std::move(newest.process_state), std::move(newest.active_tasks), position, source);
+    if (found.empty())
+        co_return fail(ErrorCode::not_found, "execution " + id + " in the read model");
+    Object body = rendered(*found.front(), std::move(newest.process_state),
+                           std::move(newest.active_tasks), position, source);
     if (running.size() > 1) {
         Array others;
         for (std::size_t i = 1; i < running.size(); ++i) {
@@ -174,7 +192,8 @@ awaitable<result<void>> QueryService::add_forms(Array& tasks) {
         const std::string definition_id(text(task, "processDefinitionId"));
         auto known = forms_.find(definition_id);
         if (known == forms_.end()) {
-            CO_TRY(const auto found, co_await ports_.store.get(collections::process_definitions, {definition_id}));
+            CO_TRY(const auto found,
+                   co_await ports_.store.get(collections::process_definitions, {definition_id}));
             const Value* forms = found.front() ? found.front()->at_path("forms") : nullptr;
             if (!forms) continue; // not in the model yet: asked again the next time
             if (forms_.size() >= forms_cached_max) forms_.clear();
@@ -183,7 +202,8 @@ awaitable<result<void>> QueryService::add_forms(Array& tasks) {
         const Value* form = known->second.find(escape_key(text(task, "taskDefinitionKey")));
         if (!form) continue;
         for (const char* member : {"formKey", "camundaFormRef"}) {
-            if (const Value* value = form->at_path(member)) task.get_if<Object>()->set(member, *value);
+            if (const Value* value = form->at_path(member))
+                task.get_if<Object>()->set(member, *value);
         }
     }
     co_return result<void>{};
@@ -193,11 +213,13 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
     const Value* list = request.at_path("ids");
     const auto* ids = list ? list->get_if<Array>() : nullptr;
     if (!ids || ids->empty() || ids->size() > batch_ids_max) {
-        co_return fail(ErrorCode::invalid_argument, fmt::format("ids: must be a list of 1 to {} strings", batch_ids_max));
+        co_return fail(ErrorCode::invalid_argument,
+                       fmt::format("ids: must be a list of 1 to {} strings", batch_ids_max));
     }
     std::vector<std::string> wanted;
     for (const Value& id : *ids) {
-        if (!id.is<std::string>()) co_return fail(ErrorCode::invalid_argument, "ids: must be strings");
+        if (!id.is<std::string>())
+            co_return fail(ErrorCode::invalid_argument, "ids: must be strings");
         wanted.emplace_back(id.string_or());
     }
     const Value* by_value = request.at_path("by");
@@ -209,7 +231,8 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
     std::map<std::string, ValuePtr, std::less<>> found;
     if (by == "processInstanceId") {
         CO_TRY(auto documents, co_await ports_.store.get(collections::workflow_executions, wanted));
-        for (std::size_t i = 0; i < wanted.size(); ++i) found[wanted[i]] = std::move(documents[i]);
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+            found[wanted[i]] = std::move(documents[i]);
     } else {
         Query query;
         query.collection = collections::workflow_executions;
@@ -217,7 +240,8 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
         query.sort = {{"startedAt", true}};
         query.limit = batch_ids_max * other_instances_max;
         CO_TRY(const auto documents, co_await ports_.store.find(std::move(query)));
-        for (const ValuePtr& document : documents) found.try_emplace(std::string(text(*document, "executionId")), document);
+        for (const ValuePtr& document : documents)
+            found.try_emplace(std::string(text(*document, "executionId")), document);
     }
     Array items;
     for (const std::string& id : wanted) {
@@ -227,9 +251,13 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
             continue;
         }
         const Object& document = *one->second->get_if<Object>();
-        items.emplace_back(rendered(*one->second, process_state(document), active_tasks(document), position, "model"));
+        items.emplace_back(rendered(*one->second, process_state(document), active_tasks(document),
+                                    position, "model"));
     }
-    co_return Answer{Object{{"items", std::move(items)}, {"nextCursor", nullptr}, {"position", position_value(position)}}, position};
+    co_return Answer{Object{{"items", std::move(items)},
+                            {"nextCursor", nullptr},
+                            {"position", position_value(position)}},
+                     position};
 }
 
 awaitable<result<Answer>> QueryService::executions(Parameters parameters) {
@@ -254,17 +282,21 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
     const std::string_view cursor = parameter(parameters, "cursor");
     if (!cursor.empty()) {
         auto parsed = parse_position(cursor);
-        if (!parsed) co_return fail(ErrorCode::invalid_argument, "cursor: not one that this list gave out");
+        if (!parsed)
+            co_return fail(ErrorCode::invalid_argument, "cursor: not one that this list gave out");
         after = *parsed;
     }
     const Position position = ports_.model.applied();
     const std::string wanted = id;
-    CO_TRY(const auto found, co_await find_instances(std::move(id), std::string(parameter(parameters, "by", "executionId"))));
+    CO_TRY(const auto found,
+           co_await find_instances(std::move(id),
+                                   std::string(parameter(parameters, "by", "executionId"))));
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + wanted);
     Query query;
     query.collection = collections::events;
-    query.filter.all = {{"processInstanceId", Op::equal, Value(text(*found.front(), "processInstanceId"))},
-                        {"lsn", Op::greater_or_equal, static_cast<std::int64_t>(after.number)}};
+    query.filter.all = {
+        {"processInstanceId", Op::equal, Value(text(*found.front(), "processInstanceId"))},
+        {"lsn", Op::greater_or_equal, static_cast<std::int64_t>(after.number)}};
     query.sort = {{"lsn", false}, {"ordinal", false}};
     query.limit = limit + 1; // each holds at least one event
     CO_TRY(const auto documents, co_await ports_.store.find(std::move(query)));
@@ -282,12 +314,16 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
                 continue;
             }
             Object item{{"type", *event.at_path("type")}, {"source", "engine"}};
-            for (const auto& member : *payload.get_if<Object>()) item.append(member.key, member.value);
+            for (const auto& member : *payload.get_if<Object>())
+                item.append(member.key, member.value);
             items.emplace_back(std::move(item));
             last = at;
         }
     }
-    co_return Answer{Object{{"items", std::move(items)}, {"nextCursor", std::move(next)}, {"position", position_value(position)}}, position};
+    co_return Answer{Object{{"items", std::move(items)},
+                            {"nextCursor", std::move(next)},
+                            {"position", position_value(position)}},
+                     position};
 }
 
 /// Each task with its execution's variables, both of one Position: the copy of an open task in the
@@ -300,9 +336,11 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
             const std::string_view owner = text(*task, "processInstanceId");
             if (!owner.empty() && seen.insert(owner).second) owners.emplace_back(owner);
         }
-        CO_TRY(const auto documents, co_await ports_.store.get(collections::workflow_executions, owners));
+        CO_TRY(const auto documents,
+               co_await ports_.store.get(collections::workflow_executions, owners));
         std::map<std::string_view, ValuePtr> executions;
-        for (std::size_t i = 0; i < owners.size(); ++i) executions[owners[i]] = documents[i];
+        for (std::size_t i = 0; i < owners.size(); ++i)
+            executions[owners[i]] = documents[i];
         std::vector<std::string> stale;
         Array items;
         for (const ValuePtr& task : tasks) {
@@ -320,11 +358,13 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
                 const Value* copy = entries ? entries->find(text(*task, "_id")) : nullptr;
                 const Value* one = copy ? copy->at_path("sync.lsn") : nullptr;
                 const Value* other = task->at_path("sync.lsn");
-                if (one && other && one->integer_or() != other->integer_or()) stale.emplace_back(text(*task, "_id"));
+                if (one && other && one->integer_or() != other->integer_or())
+                    stale.emplace_back(text(*task, "_id"));
             }
             if (const Value* local = object.find("variables")) {
                 const Value locals = *local;
-                for (const auto& member : *locals.get_if<Object>()) variables.set(member.key, member.value);
+                for (const auto& member : *locals.get_if<Object>())
+                    variables.set(member.key, member.value);
                 object.set("localVariables", locals);
             }
             object.set("variables", std::move(variables));
@@ -332,7 +372,8 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
         }
         if (stale.empty() || attempt == agreement_tries_max) co_return items;
         std::vector<std::string> ids;
-        for (const ValuePtr& task : tasks) ids.emplace_back(text(*task, "_id"));
+        for (const ValuePtr& task : tasks)
+            ids.emplace_back(text(*task, "_id"));
         CO_TRY(auto again, co_await ports_.store.get(collections::tasks, ids));
         std::erase(again, nullptr);
         tasks = std::move(again);
@@ -347,7 +388,8 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters) {
         Query executions;
         executions.collection = collections::workflow_executions;
         executions.limit = variable_matches_max + 1;
-        for (const auto& [name, value] : request.variables) CO_TRY_VOID(add_variable(executions.filter, name, value));
+        for (const auto& [name, value] : request.variables)
+            CO_TRY_VOID(add_variable(executions.filter, name, value));
         for (const Condition& condition : request.query.filter.all) {
             if (condition.path == "domainId") executions.filter.all.push_back(condition);
             if (condition.path == "processDefinitionKey") {
@@ -358,11 +400,13 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters) {
         CO_TRY(const auto found, co_await ports_.store.find(std::move(executions)));
         if (found.size() > variable_matches_max) {
             co_return fail(ErrorCode::invalid_argument,
-                           fmt::format("variable.{}: more than {} executions match; narrow by domainId or definitionKey",
+                           fmt::format("variable.{}: more than {} executions match; narrow by "
+                                       "domainId or definitionKey",
                                        request.variables.front().first, variable_matches_max));
         }
         Array ids;
-        for (const ValuePtr& execution : found) ids.emplace_back(text(*execution, "_id"));
+        for (const ValuePtr& execution : found)
+            ids.emplace_back(text(*execution, "_id"));
         request.query.filter.all.push_back({"processInstanceId", Op::in, std::move(ids)});
     }
     CO_TRY(auto page, co_await ports_.store.find(request.query));
@@ -400,7 +444,8 @@ awaitable<result<Answer>> QueryService::definition(std::string id) {
     co_return Answer{std::move(body), position};
 }
 
-awaitable<result<std::vector<ValuePtr>>> QueryService::stored_events(Position after, std::size_t documents) {
+awaitable<result<std::vector<ValuePtr>>> QueryService::stored_events(Position after,
+                                                                     std::size_t documents) {
     Query query;
     query.collection = collections::events;
     query.filter.all = {{"lsn", Op::greater_or_equal, static_cast<std::int64_t>(after.number)}};

@@ -52,7 +52,8 @@ Object task_dto(const Object& execution, const std::string& id, const Object& ta
 
 void unescape_keys(Value& value) {
     if (auto* array = value.get_if<Array>()) {
-        for (Value& element : *array) unescape_keys(element);
+        for (Value& element : *array)
+            unescape_keys(element);
     } else if (auto* object = value.get_if<Object>()) {
         for (auto& entry : *object) {
             if (entry.key.find('%') != std::string::npos) entry.key = unescape_key(entry.key);
@@ -97,7 +98,8 @@ Array active_tasks(const Object& execution) {
     }
     std::sort(order.begin(), order.end());
     answer.reserve(order.size());
-    for (const auto& [created, id, task] : order) answer.push_back(task_dto(execution, std::string(id), *task));
+    for (const auto& [created, id, task] : order)
+        answer.push_back(task_dto(execution, std::string(id), *task));
     return answer;
 }
 

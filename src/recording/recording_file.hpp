@@ -19,9 +19,7 @@ public:
     /// nullopt at the end; views live until the next call.
     result<std::optional<RecordedMessage>> next();
     /// After the end: where the file was cut, if it was.
-    [[nodiscard]] std::optional<std::uint64_t> cut_at() const noexcept {
-        return decoder_.cut_at();
-    }
+    [[nodiscard]] std::optional<std::uint64_t> cut_at() const noexcept { return decoder_.cut_at(); }
 
 private:
     static constexpr std::size_t piece_bytes = 256 * 1024;

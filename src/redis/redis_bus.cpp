@@ -18,9 +18,10 @@ namespace redis = boost::redis;
 
 namespace {
 
-/// KEYS[1] the stream; ARGV: id, type, domainId, executionId, processInstanceId, payload for each event.
-/// Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure (out of
-/// memory), so that a retry finds no hole; what it appended it publishes; it returns the last id.
+/// KEYS[1] the stream; ARGV: id, type, domainId, executionId, processInstanceId, payload for each
+/// event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure
+/// (out of memory), so that a retry finds no hole; what it appended it publishes; it returns the
+/// last id.
 constexpr std::string_view append_script = R"lua(
 local function parts(id)
   local dash = string.find(id, '-', 1, true)
@@ -61,10 +62,13 @@ struct Target {
 };
 
 result<Target> parse_url(const std::string& text) {
-    const auto bad = [&](std::string_view what) { return fail(ErrorCode::invalid_configuration, fmt::format("redis.url: {}", what)); };
+    const auto bad = [&](std::string_view what) {
+        return fail(ErrorCode::invalid_configuration, fmt::format("redis.url: {}", what));
+    };
     const auto url = boost::urls::parse_uri(text);
     if (!url) return bad("is no URL");
-    if (url->scheme() != "redis" && url->scheme() != "rediss") return bad("must begin with redis:// or rediss://");
+    if (url->scheme() != "redis" && url->scheme() != "rediss")
+        return bad("must begin with redis:// or rediss://");
     Target target;
     target.config.use_ssl = url->scheme() == "rediss";
     target.config.addr.host = url->host();
@@ -92,7 +96,8 @@ result<Target> parse_url(const std::string& text) {
 using Nodes = std::vector<redis::resp3::node>;
 
 /// The fields of one stream entry: nodes are flat, with their depth.
-StreamEventPtr to_event(const std::string& id, const std::vector<std::pair<std::string, std::string>>& fields) {
+StreamEventPtr to_event(const std::string& id,
+                        const std::vector<std::pair<std::string, std::string>>& fields) {
     auto event = std::make_shared<StreamEvent>();
     const auto position = parse_position(id);
     if (!position) return nullptr;
@@ -114,7 +119,8 @@ std::vector<StreamEventPtr> to_events(const Nodes& nodes) {
     std::vector<std::pair<std::string, std::string>> fields;
     std::vector<std::string> texts;
     const auto finish = [&] {
-        for (std::size_t i = 0; i + 1 < texts.size(); i += 2) fields.emplace_back(texts[i], texts[i + 1]);
+        for (std::size_t i = 0; i + 1 < texts.size(); i += 2)
+            fields.emplace_back(texts[i], texts[i + 1]);
         if (!id.empty()) {
             if (auto event = to_event(id, fields)) events.push_back(std::move(event));
         }
@@ -124,7 +130,8 @@ std::vector<StreamEventPtr> to_events(const Nodes& nodes) {
     };
     for (const auto& node : nodes) {
         if (node.depth == 1) finish(); // the next entry begins
-        if (node.depth == 2 && id.empty() && !redis::resp3::is_aggregate(node.data_type)) id = node.value;
+        if (node.depth == 2 && id.empty() && !redis::resp3::is_aggregate(node.data_type))
+            id = node.value;
         if (node.depth == 3) texts.push_back(node.value);
     }
     finish();
@@ -153,13 +160,16 @@ public:
                 tls.load_verify_file(options_.ca_file, ec);
             }
             if (ec) {
-                configuration_error_ = fail(ErrorCode::invalid_configuration, fmt::format("redis.ca_file: {}", ec.message()));
+                configuration_error_ = fail(ErrorCode::invalid_configuration,
+                                            fmt::format("redis.ca_file: {}", ec.message()));
                 return;
             }
         }
-        connection_ = std::make_shared<redis::connection>(executor, std::move(tls), redis::logger(redis::logger::level::disabled));
+        connection_ = std::make_shared<redis::connection>(
+            executor, std::move(tls), redis::logger(redis::logger::level::disabled));
         // Reconnects until it is cancelled; the handler keeps it alive until then.
-        connection_->async_run(target->config, [connection = connection_](boost::system::error_code) {});
+        connection_->async_run(target->config,
+                               [connection = connection_](boost::system::error_code) {});
     }
     ~Impl() {
         if (connection_) connection_->cancel();
@@ -176,23 +186,29 @@ public:
         // The answer outlives a time-out, for Redis may still be writing into it.
         auto response = std::make_shared<redis::response<Answer>>();
         auto shared_request = std::make_shared<redis::request>(std::move(request));
-        auto first = co_await (connection_->async_exec(*shared_request, *response, asio::as_tuple(asio::use_awaitable)) ||
+        auto first = co_await (connection_->async_exec(*shared_request, *response,
+                                                       asio::as_tuple(asio::use_awaitable)) ||
                                clock_.sleep(options_.timeout));
         if (first.index() == 1) {
             CO_TRY_VOID(std::get<1>(std::move(first)));
-            co_return away(fmt::format("no answer within {} ms", std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count()));
+            co_return away(fmt::format(
+                "no answer within {} ms",
+                std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count()));
         }
         const auto ec = std::get<0>(std::get<0>(first));
         if (ec == asio::error::operation_aborted) {
             const auto state = co_await asio::this_coro::cancellation_state;
-            if (state.cancelled() != asio::cancellation_type::none) co_return fail(ErrorCode::cancelled, "Redis");
+            if (state.cancelled() != asio::cancellation_type::none)
+                co_return fail(ErrorCode::cancelled, "Redis");
         }
         if (ec) co_return away(ec.message());
         auto& answer = std::get<0>(*response);
         if (answer.has_error()) {
             const std::string& diagnostic = answer.error().diagnostic;
-            if (diagnostic.starts_with("OOM")) co_return fail(ErrorCode::out_of_memory, "Redis " + address_);
-            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS")) co_return fail(ErrorCode::unauthorized, "Redis " + address_);
+            if (diagnostic.starts_with("OOM"))
+                co_return fail(ErrorCode::out_of_memory, "Redis " + address_);
+            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS"))
+                co_return fail(ErrorCode::unauthorized, "Redis " + address_);
             if (diagnostic.starts_with("NOSCRIPT")) co_return fail(ErrorCode::not_found, "script");
             co_return away(diagnostic);
         }
@@ -218,9 +234,11 @@ public:
         }
         if (!digest_.empty()) arguments.front() = digest_;
         redis::request request = make();
-        request.push_range(digest_.empty() ? "EVAL" : "EVALSHA", arguments.begin(), arguments.end());
+        request.push_range(digest_.empty() ? "EVAL" : "EVALSHA", arguments.begin(),
+                           arguments.end());
         auto last = co_await execute<std::string>(std::move(request));
-        if (!last && last.error().code() == ErrorCode::not_found) { // Redis was restarted or flushed its scripts
+        if (!last && last.error().code() ==
+                         ErrorCode::not_found) { // Redis was restarted or flushed its scripts
             digest_.clear();
             co_return co_await append(std::move(events));
         }
@@ -235,7 +253,8 @@ public:
     }
 
     /// The id that XREVRANGE or XRANGE gives first; zero if there is none.
-    awaitable<result<Position>> edge(std::string_view command, std::string_view from, std::string_view to) {
+    awaitable<result<Position>> edge(std::string_view command, std::string_view from,
+                                     std::string_view to) {
         redis::request request = make();
         request.push(command, options_.stream, from, to, "COUNT", "1");
         CO_TRY(const Nodes nodes, co_await execute<Nodes>(std::move(request)));
@@ -243,17 +262,22 @@ public:
         co_return events.empty() ? Position{} : events.front()->position;
     }
 
-    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count, Clock::duration wait) {
+    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
+                                                        Clock::duration wait) {
         using namespace asio::experimental::awaitable_operators;
         const Deadline deadline(clock_, wait);
         while (true) {
             redis::request request = make();
-            request.push("XRANGE", options_.stream, "(" + to_string(after), "+", "COUNT", std::to_string(count));
+            request.push("XRANGE", options_.stream, "(" + to_string(after), "+", "COUNT",
+                         std::to_string(count));
             CO_TRY(const Nodes nodes, co_await execute<Nodes>(std::move(request)));
             auto events = to_events(nodes);
             if (!events.empty() || deadline.passed(clock_)) co_return events;
-            auto woken = co_await (appended_.wait() || clock_.sleep(std::min(options_.poll_interval, deadline.left(clock_))));
-            CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken)) : std::get<1>(std::move(woken)));
+            auto woken =
+                co_await (appended_.wait() ||
+                          clock_.sleep(std::min(options_.poll_interval, deadline.left(clock_))));
+            CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken))
+                                           : std::get<1>(std::move(woken)));
         }
     }
 
@@ -277,7 +301,9 @@ awaitable<result<void>> RedisBus::ping() {
     co_return result<void>{};
 }
 
-awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events) { return impl_->append(std::move(events)); }
+awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events) {
+    return impl_->append(std::move(events));
+}
 
 awaitable<result<Position>> RedisBus::last() {
     // A stream that was trimmed empty still refuses ids up to its last one: the script knows it.
@@ -286,7 +312,8 @@ awaitable<result<Position>> RedisBus::last() {
 
 awaitable<result<Position>> RedisBus::first() { return impl_->edge("XRANGE", "-", "+"); }
 
-awaitable<result<std::vector<StreamEventPtr>>> RedisBus::read(Position after, std::size_t count, Clock::duration wait) {
+awaitable<result<std::vector<StreamEventPtr>>> RedisBus::read(Position after, std::size_t count,
+                                                              Clock::duration wait) {
     return impl_->read(after, count, wait);
 }
 
@@ -303,7 +330,8 @@ awaitable<result<std::string>> RedisBus::eviction_policy() {
     CO_TRY(const std::string info, co_await impl_->execute<std::string>(std::move(request)));
     constexpr std::string_view key = "maxmemory_policy:";
     const auto at = info.find(key);
-    if (at == std::string::npos) co_return fail(ErrorCode::unsupported, "Redis does not say its maxmemory-policy");
+    if (at == std::string::npos)
+        co_return fail(ErrorCode::unsupported, "Redis does not say its maxmemory-policy");
     co_return info.substr(at + key.size(), info.find_first_of("\r\n", at) - at - key.size());
 }
 

@@ -25,7 +25,8 @@ struct TaskGroup::State {
     bool cancelled = false;
 
     State(asio::any_io_executor ex, OnFailure failure)
-        : executor(ex), on_failure(std::move(failure)),
+        : executor(ex),
+          on_failure(std::move(failure)),
           all_ended(ex, asio::steady_timer::time_point::max()) {}
 };
 
@@ -58,8 +59,8 @@ std::size_t TaskGroup::size() const noexcept { return state_->running.size(); }
 
 void TaskGroup::spawn(std::string name, Task task) {
     const auto signal = state_->running.emplace(state_->running.end());
-    auto on_end = [state = state_, signal, name = std::move(name)](
-                      std::exception_ptr exception, result<void> outcome) {
+    auto on_end = [state = state_, signal, name = std::move(name)](std::exception_ptr exception,
+                                                                   result<void> outcome) {
         state->running.erase(signal);
         if (exception) {
             state->on_failure(name, to_error(exception));

@@ -43,7 +43,8 @@ bool parse_offset(std::string_view text, std::int32_t& seconds) {
     int hours = 0, minutes = 0;
     std::string_view rest = text.substr(3);
     if (!rest.empty() && rest[0] == ':') rest.remove_prefix(1);
-    if (!number(text.substr(1, 2), hours) || (!rest.empty() && !number(rest, minutes))) return false;
+    if (!number(text.substr(1, 2), hours) || (!rest.empty() && !number(rest, minutes)))
+        return false;
     seconds = (text[0] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
     return hours <= 18 && minutes < 60;
 }
@@ -54,8 +55,8 @@ result<TimeZone> TimeZone::load(const std::string& name) {
     if (name == "UTC" || name == "Z" || name.empty()) return utc();
     if (std::int32_t seconds = 0; parse_offset(name, seconds)) return TimeZone({}, seconds);
     const auto refuse = [&](const char* why) {
-        return fail(ErrorCode::invalid_configuration,
-                    "engine.time_zone '" + name + "' " + why + "; use UTC, +02:00 or Europe/Berlin");
+        return fail(ErrorCode::invalid_configuration, "engine.time_zone '" + name + "' " + why +
+                                                          "; use UTC, +02:00 or Europe/Berlin");
     };
     if (name.find("..") != std::string::npos || name[0] == '/') return refuse("is not a zone name");
     std::ifstream file(std::filesystem::path("/usr/share/zoneinfo") / name, std::ios::binary);

@@ -16,12 +16,17 @@ Error last_error(sqlite3* handle, std::string_view doing) {
     case SQLITE_FULL:
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-    case SQLITE_READONLY: return fail(ErrorCode::unavailable, std::move(detail));
+    case SQLITE_READONLY:
+        return fail(ErrorCode::unavailable, std::move(detail));
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return fail(ErrorCode::corrupt, std::move(detail));
-    case SQLITE_NOMEM: return fail(ErrorCode::out_of_memory, std::move(detail));
-    case SQLITE_TOOBIG: return fail(ErrorCode::payload_too_large, std::move(detail));
-    default: return fail(ErrorCode::internal, std::move(detail));
+    case SQLITE_NOTADB:
+        return fail(ErrorCode::corrupt, std::move(detail));
+    case SQLITE_NOMEM:
+        return fail(ErrorCode::out_of_memory, std::move(detail));
+    case SQLITE_TOOBIG:
+        return fail(ErrorCode::payload_too_large, std::move(detail));
+    default:
+        return fail(ErrorCode::internal, std::move(detail));
     }
 }
 
@@ -35,7 +40,9 @@ void Statement::bind(int index, const Value& value) {
         void operator()(double number) const {
             sqlite3_bind_double(statement.statement_, index, number);
         }
-        void operator()(const std::string& text) const { statement.bind(index, std::string_view(text)); }
+        void operator()(const std::string& text) const {
+            statement.bind(index, std::string_view(text));
+        }
         void operator()(Date date) const { statement.bind(index, date.milliseconds); }
         void operator()(std::monostate) const { sqlite3_bind_null(statement.statement_, index); }
         void operator()(const Binary&) const { sqlite3_bind_null(statement.statement_, index); }
@@ -62,10 +69,12 @@ result<std::unique_ptr<Database>> Database::open(const Options& options) {
     const auto folder = std::filesystem::path(options.path).parent_path();
     std::error_code ec;
     if (!folder.empty()) std::filesystem::create_directories(folder, ec);
-    if (ec) return fail(ErrorCode::unavailable, fmt::format("{}: {}", folder.string(), ec.message()));
+    if (ec)
+        return fail(ErrorCode::unavailable, fmt::format("{}: {}", folder.string(), ec.message()));
     sqlite3* handle = nullptr;
-    const int code = sqlite3_open_v2(options.path.c_str(), &handle,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+    const int code =
+        sqlite3_open_v2(options.path.c_str(), &handle,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
     std::unique_ptr<Database> database(new Database(handle));
     if (code != SQLITE_OK) return last_error(handle, options.path);
     sqlite3_busy_timeout(handle, options.busy_timeout_ms);
@@ -80,8 +89,8 @@ result<Statement> Database::prepare(const std::string& sql) {
     if (found == statements_.end()) {
         if (statements_.size() >= statements_max) statements_.clear();
         sqlite3_stmt* statement = nullptr;
-        if (sqlite3_prepare_v3(handle_.get(), sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &statement,
-                               nullptr) != SQLITE_OK) {
+        if (sqlite3_prepare_v3(handle_.get(), sql.c_str(), -1, SQLITE_PREPARE_PERSISTENT,
+                               &statement, nullptr) != SQLITE_OK) {
             return last_error(handle_.get(), sql);
         }
         found = statements_.emplace(sql, statement).first;

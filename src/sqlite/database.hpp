@@ -36,11 +36,13 @@ public:
     }
 
     void bind(int index, std::string_view text) {
-        sqlite3_bind_text(statement_, index, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+        sqlite3_bind_text(statement_, index, text.data(), static_cast<int>(text.size()),
+                          SQLITE_STATIC);
     }
     void bind(int index, std::int64_t number) { sqlite3_bind_int64(statement_, index, number); }
     void bind_blob(int index, std::string_view bytes) {
-        sqlite3_bind_blob(statement_, index, bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
+        sqlite3_bind_blob(statement_, index, bytes.data(), static_cast<int>(bytes.size()),
+                          SQLITE_STATIC);
     }
     /// As an indexed column holds it: dates in ms, booleans 0 or 1; what has no order is null.
     void bind(int index, const Value& value);
@@ -75,7 +77,9 @@ public:
     /// Prepared once for each text.
     result<Statement> prepare(const std::string& sql);
     result<void> execute(const std::string& sql);
-    [[nodiscard]] std::uint64_t changes() const { return static_cast<std::uint64_t>(sqlite3_changes64(handle_.get())); }
+    [[nodiscard]] std::uint64_t changes() const {
+        return static_cast<std::uint64_t>(sqlite3_changes64(handle_.get()));
+    }
 
 private:
     static constexpr std::size_t statements_max = 256;
@@ -92,7 +96,8 @@ private:
 class Transaction {
 public:
     static result<Transaction> begin(Database& database, const char* sql = "BEGIN");
-    Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Transaction(Transaction&& other) noexcept
+        : database_(std::exchange(other.database_, nullptr)) {}
     Transaction& operator=(Transaction&& other) noexcept {
         std::swap(database_, other.database_);
         return *this;

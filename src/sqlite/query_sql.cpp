@@ -22,12 +22,18 @@ std::string column_of(const TableLayout& layout, std::string_view path) {
 
 const char* comparison(Condition::Operator op) {
     switch (op) {
-    case Condition::Operator::equal: return "=";
-    case Condition::Operator::less: return "<";
-    case Condition::Operator::less_or_equal: return "<=";
-    case Condition::Operator::greater: return ">";
-    case Condition::Operator::greater_or_equal: return ">=";
-    default: return nullptr;
+    case Condition::Operator::equal:
+        return "=";
+    case Condition::Operator::less:
+        return "<";
+    case Condition::Operator::less_or_equal:
+        return "<=";
+    case Condition::Operator::greater:
+        return ">";
+    case Condition::Operator::greater_or_equal:
+        return ">=";
+    default:
+        return nullptr;
     }
 }
 
@@ -87,7 +93,8 @@ std::string quoted(std::string_view name) {
 QuerySql query_sql(const TableLayout& layout, const Query& query) {
     QuerySql sql;
     std::vector<std::string> where;
-    for (const Condition& condition : query.filter.all) add_condition(layout, condition, sql, where);
+    for (const Condition& condition : query.filter.all)
+        add_condition(layout, condition, sql, where);
     std::vector<std::pair<std::string, bool>> keys;
     for (const SortKey& key : query.sort) {
         keys.emplace_back(column_of(layout, key.path), key.descending);
@@ -101,7 +108,8 @@ QuerySql query_sql(const TableLayout& layout, const Query& query) {
     if (!where.empty()) sql.text += fmt::format(" WHERE {}", fmt::join(where, " AND "));
     if (!sql.ordered) return sql;
     std::vector<std::string> order;
-    for (const auto& [column, descending] : keys) order.push_back(column + (descending ? " DESC" : ""));
+    for (const auto& [column, descending] : keys)
+        order.push_back(column + (descending ? " DESC" : ""));
     sql.text += fmt::format(" ORDER BY {}", fmt::join(order, ", "));
     return sql;
 }

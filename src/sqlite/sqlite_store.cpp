@@ -33,21 +33,27 @@ result<ValuePtr> document_of(std::string_view body) {
 class SqliteStore::Impl {
 public:
     explicit Impl(Options options)
-        : options_(std::move(options)), write_pool_({.name = "sqlite-write", .threads = 1}),
-          read_pool_({.name = "sqlite-read", .threads = std::max<std::size_t>(1, options_.readers)}) {}
+        : options_(std::move(options)),
+          write_pool_({.name = "sqlite-write", .threads = 1}),
+          read_pool_(
+              {.name = "sqlite-read", .threads = std::max<std::size_t>(1, options_.readers)}) {}
 
     result<void> prepare(const std::vector<CollectionSpec>& collections) {
         TRY(Database * database, writer());
-        for (const CollectionSpec& collection : collections) TRY_VOID(create(*database, collection));
+        for (const CollectionSpec& collection : collections)
+            TRY_VOID(create(*database, collection));
         return {};
     }
 
     result<void> apply(const ApplyBatch& batch) {
         TRY(Database * database, writer());
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
-        for (const DocumentWrite& write : batch.events) TRY_VOID(write_document(*database, write));
-        for (const DocumentWrite& write : batch.parts) TRY_VOID(write_document(*database, write));
-        for (const DocumentWrite& write : batch.documents) TRY_VOID(write_document(*database, write));
+        for (const DocumentWrite& write : batch.events)
+            TRY_VOID(write_document(*database, write));
+        for (const DocumentWrite& write : batch.parts)
+            TRY_VOID(write_document(*database, write));
+        for (const DocumentWrite& write : batch.documents)
+            TRY_VOID(write_document(*database, write));
         if (batch.checkpoint) {
             DocumentWrite write;
             write.collection = collections::sync_checkpoints;
@@ -79,10 +85,11 @@ public:
         return documents;
     }
 
-    /// Calls `each` with the matching documents, in the wanted order if `sql.ordered`, until it says
-    /// that it has enough.
+    /// Calls `each` with the matching documents, in the wanted order if `sql.ordered`, until it
+    /// says that it has enough.
     template <class Each>
-    result<void> scan(Database& database, const Query& query, const sqlite::QuerySql& sql, Each each) {
+    result<void> scan(Database& database, const Query& query, const sqlite::QuerySql& sql,
+                      Each each) {
         TRY(Statement statement, database.prepare(sql.text));
         for (std::size_t i = 0; i < sql.parameters.size(); ++i) {
             statement.bind(static_cast<int>(i) + 1, sql.parameters[i]);
@@ -146,14 +153,15 @@ public:
     template <class Function>
     auto read(Function function) -> awaitable<std::invoke_result_t<Function&, Database&>> {
         using Outcome = std::invoke_result_t<Function&, Database&>;
-        co_return co_await read_pool_.run([this, function = std::move(function)]() mutable -> Outcome {
-            auto database = take_reader();
-            if (!database) return std::move(database).error();
-            Outcome outcome = function(**database);
-            const std::scoped_lock lock(mutex_);
-            readers_.push_back(std::move(*database));
-            return outcome;
-        });
+        co_return co_await read_pool_.run(
+            [this, function = std::move(function)]() mutable -> Outcome {
+                auto database = take_reader();
+                if (!database) return std::move(database).error();
+                Outcome outcome = function(**database);
+                const std::scoped_lock lock(mutex_);
+                readers_.push_back(std::move(*database));
+                return outcome;
+            });
     }
     template <class Function>
     auto write(Function function) -> awaitable<std::invoke_result_t<Function&>> {
@@ -163,7 +171,8 @@ public:
 private:
     result<Database*> writer() {
         if (!writer_) {
-            TRY(writer_, Database::open({options_.path, options_.busy_timeout_ms, options_.page_cache_kib, true}));
+            TRY(writer_, Database::open({options_.path, options_.busy_timeout_ms,
+                                         options_.page_cache_kib, true}));
         }
         return writer_.get();
     }
@@ -177,14 +186,16 @@ private:
                 return database;
             }
         }
-        return Database::open({options_.path, options_.busy_timeout_ms, options_.page_cache_kib, false});
+        return Database::open(
+            {options_.path, options_.busy_timeout_ms, options_.page_cache_kib, false});
     }
 
     result<TableLayout> layout_of(std::string_view collection) {
         const std::scoped_lock lock(mutex_);
         const auto found = layouts_.find(collection);
         if (found == layouts_.end()) {
-            return fail(ErrorCode::not_found, "collection " + std::string(collection) + " was not prepared");
+            return fail(ErrorCode::not_found,
+                        "collection " + std::string(collection) + " was not prepared");
         }
         return found->second;
     }
@@ -198,9 +209,9 @@ private:
             }
         }
         TRY(auto transaction, sqlite::Transaction::begin(database, "BEGIN IMMEDIATE"));
-        TRY_VOID(database.execute(fmt::format(
-            "CREATE TABLE IF NOT EXISTS {} (id TEXT PRIMARY KEY NOT NULL, lsn INTEGER NOT NULL, body BLOB NOT NULL)",
-            layout.table)));
+        TRY_VOID(database.execute(fmt::format("CREATE TABLE IF NOT EXISTS {} (id TEXT PRIMARY KEY "
+                                              "NOT NULL, lsn INTEGER NOT NULL, body BLOB NOT NULL)",
+                                              layout.table)));
         TRY_VOID(add_columns(database, layout));
         for (const IndexSpec& index : collection.indexes) {
             TRY_VOID(create_index(database, collection.name, layout, index));
@@ -211,14 +222,15 @@ private:
         return {};
     }
 
-    static result<void> create_index(Database& database, const std::string& name, const TableLayout& layout,
-                                     const IndexSpec& index) {
+    static result<void> create_index(Database& database, const std::string& name,
+                                     const TableLayout& layout, const IndexSpec& index) {
         std::string columns, title = name;
         for (std::string_view path : index.paths) {
             const bool descending = path.starts_with('-');
             title += fmt::format("_{}", path);
             if (descending) path.remove_prefix(1);
-            columns += (path == "_id" ? "id" : sqlite::quoted(path)) + (descending ? " DESC, " : ", ");
+            columns +=
+                (path == "_id" ? "id" : sqlite::quoted(path)) + (descending ? " DESC, " : ", ");
         }
         return database.execute(fmt::format("CREATE {} INDEX IF NOT EXISTS {} ON {} ({} id)",
                                             index.unique ? "UNIQUE" : "", sqlite::quoted(title),
@@ -229,13 +241,16 @@ private:
     static result<void> add_columns(Database& database, const TableLayout& layout) {
         std::vector<std::string> added;
         for (const std::string& column : layout.columns) {
-            TRY(Statement exists, database.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?"));
-            const std::string_view bare = std::string_view(layout.table).substr(1, layout.table.size() - 2);
+            TRY(Statement exists,
+                database.prepare("SELECT 1 FROM pragma_table_info(?) WHERE name = ?"));
+            const std::string_view bare =
+                std::string_view(layout.table).substr(1, layout.table.size() - 2);
             exists.bind(1, bare);
             exists.bind(2, std::string_view(column));
             TRY(const bool there, exists.step());
             if (there) continue;
-            TRY_VOID(database.execute(fmt::format("ALTER TABLE {} ADD COLUMN {}", layout.table, sqlite::quoted(column))));
+            TRY_VOID(database.execute(
+                fmt::format("ALTER TABLE {} ADD COLUMN {}", layout.table, sqlite::quoted(column))));
             added.push_back(column);
         }
         if (added.empty()) return {};
@@ -246,8 +261,9 @@ private:
             TRY(const ValuePtr document, document_of(rows.blob(1)));
             const std::string id(rows.text(0));
             for (const std::string& column : added) {
-                TRY(Statement update, database.prepare(fmt::format("UPDATE {} SET {} = ? WHERE id = ?", layout.table,
-                                                                   sqlite::quoted(column))));
+                TRY(Statement update,
+                    database.prepare(fmt::format("UPDATE {} SET {} = ? WHERE id = ?", layout.table,
+                                                 sqlite::quoted(column))));
                 const Value* value = document->at_path(column);
                 update.bind(1, value ? *value : Value());
                 update.bind(2, std::string_view(id));
@@ -278,11 +294,12 @@ private:
             fmt::format("INSERT INTO {} (id, lsn, body{}) VALUES (?, ?, ?{}) ON CONFLICT (id) DO ",
                         sql.layout.table, columns, marks);
         sql.insert = insert + "NOTHING";
-        sql.replace = insert + fmt::format("UPDATE SET lsn = excluded.lsn, body = excluded.body{} "
-                                           "WHERE lsn {} excluded.lsn",
-                                           updates,
-                                           // A checkpoint of the same Position may end a first load.
-                                           collection == collections::sync_checkpoints ? "<=" : "<");
+        sql.replace =
+            insert + fmt::format("UPDATE SET lsn = excluded.lsn, body = excluded.body{} "
+                                 "WHERE lsn {} excluded.lsn",
+                                 updates,
+                                 // A checkpoint of the same Position may end a first load.
+                                 collection == collections::sync_checkpoints ? "<=" : "<");
         sql.erase = fmt::format("DELETE FROM {} WHERE id = ? AND lsn < ?", sql.layout.table);
         return &write_sql_.emplace(collection, std::move(sql)).first->second;
     }
@@ -291,7 +308,9 @@ private:
         TRY(const WriteSql* sql, write_sql(write.collection));
         const bool erase = write.kind == DocumentWrite::Kind::erase;
         const bool replace = write.kind == DocumentWrite::Kind::replace;
-        TRY(Statement statement, database.prepare(erase ? sql->erase : replace ? sql->replace : sql->insert));
+        TRY(Statement statement, database.prepare(erase     ? sql->erase
+                                                  : replace ? sql->replace
+                                                            : sql->insert));
         statement.bind(1, std::string_view(write.id));
         statement.bind(2, static_cast<std::int64_t>(write.lsn));
         if (!erase) {
@@ -323,9 +342,10 @@ SqliteStore::SqliteStore(Options options) : impl_(std::make_unique<Impl>(std::mo
 SqliteStore::~SqliteStore() = default;
 
 awaitable<result<void>> SqliteStore::prepare(std::span<const CollectionSpec> collections) {
-    co_return co_await impl_->write([impl = impl_.get(), specs = std::vector(collections.begin(), collections.end())] {
-        return impl->prepare(specs);
-    });
+    co_return co_await impl_->write(
+        [impl = impl_.get(), specs = std::vector(collections.begin(), collections.end())] {
+            return impl->prepare(specs);
+        });
 }
 
 awaitable<result<void>> SqliteStore::ping() {
@@ -350,19 +370,21 @@ awaitable<result<void>> SqliteStore::erase_checkpoint(std::string engine) {
     co_return result<void>{};
 }
 
-awaitable<result<std::vector<ValuePtr>>> SqliteStore::get(std::string_view collection, std::vector<std::string> ids) {
-    co_return co_await impl_->read([impl = impl_.get(), collection, ids = std::move(ids)](Database& database) {
-        return impl->get(database, collection, ids);
-    });
+awaitable<result<std::vector<ValuePtr>>> SqliteStore::get(std::string_view collection,
+                                                          std::vector<std::string> ids) {
+    co_return co_await impl_->read(
+        [impl = impl_.get(), collection, ids = std::move(ids)](Database& database) {
+            return impl->get(database, collection, ids);
+        });
 }
 
 awaitable<result<std::vector<ValuePtr>>> SqliteStore::find(Query query) {
-    co_return co_await impl_->read([impl = impl_.get(), query = std::move(query)](Database& database) {
-        return impl->find(database, query);
-    });
+    co_return co_await impl_->read([impl = impl_.get(), query = std::move(query)](
+                                       Database& database) { return impl->find(database, query); });
 }
 
-awaitable<result<std::vector<std::vector<ValuePtr>>>> SqliteStore::find_together(std::vector<Query> queries) {
+awaitable<result<std::vector<std::vector<ValuePtr>>>>
+SqliteStore::find_together(std::vector<Query> queries) {
     using Answers = std::vector<std::vector<ValuePtr>>;
     co_return co_await impl_->read(
         [impl = impl_.get(), queries = std::move(queries)](Database& database) -> result<Answers> {
@@ -381,15 +403,15 @@ awaitable<result<std::uint64_t>> SqliteStore::count(std::string_view collection,
     Query query;
     query.collection = collection;
     query.filter = std::move(filter);
-    co_return co_await impl_->read(
-        [impl = impl_.get(), query = std::move(query)](Database& database) -> result<std::uint64_t> {
-            std::uint64_t count = 0;
-            TRY_VOID(impl->scan(database, query, [&](const ValuePtr&) {
-                ++count;
-                return true;
-            }));
-            return count;
-        });
+    co_return co_await impl_->read([impl = impl_.get(), query = std::move(query)](
+                                       Database& database) -> result<std::uint64_t> {
+        std::uint64_t count = 0;
+        TRY_VOID(impl->scan(database, query, [&](const ValuePtr&) {
+            ++count;
+            return true;
+        }));
+        return count;
+    });
 }
 
 awaitable<result<std::uint64_t>> SqliteStore::erase(std::string_view collection, Filter filter) {

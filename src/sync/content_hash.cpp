@@ -17,13 +17,16 @@ constexpr std::size_t page_documents = 500;
 class Sha256 {
 public:
     Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-    void add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
+    void add(std::string_view bytes) {
+        EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
+    }
     std::string hex() {
         unsigned char digest[EVP_MAX_MD_SIZE];
         unsigned size = 0;
         EVP_DigestFinal_ex(context_.get(), digest, &size);
         std::string text;
-        for (unsigned i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
+        for (unsigned i = 0; i < size; ++i)
+            text += fmt::format("{:02x}", digest[i]);
         return text;
     }
 

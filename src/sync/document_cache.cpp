@@ -56,7 +56,8 @@ CachedDocument* DocumentCache::find(std::string_view collection, std::string_vie
     return found->second.get();
 }
 
-CachedDocument& DocumentCache::put(std::string_view collection, std::string id, const ValuePtr& body) {
+CachedDocument& DocumentCache::put(std::string_view collection, std::string id,
+                                   const ValuePtr& body) {
     if (CachedDocument* existing = find(collection, id)) return *existing;
     auto made = std::make_unique<CachedDocument>(collection, std::move(id));
     if (body) {

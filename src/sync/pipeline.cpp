@@ -20,16 +20,20 @@ bool mended_by_waiting(const Error& error) {
 
 std::size_t approximate_bytes(const ProjectedEvents& events) {
     std::size_t sum = 0;
-    for (const auto& event : events.stream) sum += sizeof(StreamEvent) + 3 * event->payload.size();
+    for (const auto& event : events.stream)
+        sum += sizeof(StreamEvent) + 3 * event->payload.size();
     return sum;
 }
 
 } // namespace
 
 Pipeline::Pipeline(const PipelineOptions& options, Ports ports, Progress& progress)
-    : options_(options), ports_(std::move(ports)), progress_(progress),
+    : options_(options),
+      ports_(std::move(ports)),
+      progress_(progress),
       cache_({options_.cache_documents_max, options_.cache_bytes_max}),
-      projector_(options_.projection, cache_), changed_(ports_.executor) {}
+      projector_(options_.projection, cache_),
+      changed_(ports_.executor) {}
 
 awaitable<result<void>> Pipeline::retry(Error error, Backoff& backoff, std::string& trouble) {
     if (!mended_by_waiting(error)) co_return error;
@@ -47,9 +51,11 @@ awaitable<result<void>> Pipeline::run() {
         if (outcome) {
             progress_.state = State::streaming;
             progress_.notify();
-            // Either of them ends only by a failure, or when all is done: then the other one is stopped.
+            // Either of them ends only by a failure, or when all is done: then the other one is
+            // stopped.
             auto first = co_await (produce() || apply());
-            outcome = first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first));
+            outcome =
+                first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first));
         }
         co_await ports_.source.close();
         if (!outcome && outcome.error().code() == ErrorCode::conflict) {
@@ -62,12 +68,14 @@ awaitable<result<void>> Pipeline::run() {
     }
 }
 
-// --- capture and project --------------------------------------------------------------------------
+// --- capture and project
+// --------------------------------------------------------------------------
 
 awaitable<result<void>> Pipeline::produce() {
     co_await asio::this_coro::throw_if_cancelled(false);
     while (!source_ended_) {
-        while (full()) CO_TRY_VOID(co_await changed_.wait());
+        while (full())
+            CO_TRY_VOID(co_await changed_.wait());
         auto batch = co_await ports_.source.next();
         if (!batch) {
             if (!mended_by_waiting(batch.error())) co_return std::move(batch).error();
@@ -79,7 +87,8 @@ awaitable<result<void>> Pipeline::produce() {
         changed_.notify_all();
     }
     // The applier says when everything is durable, published and confirmed.
-    while (applying_ || worth_applying()) CO_TRY_VOID(co_await changed_.wait());
+    while (applying_ || worth_applying())
+        CO_TRY_VOID(co_await changed_.wait());
     co_return result<void>{};
 }
 
@@ -121,7 +130,8 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
     CO_TRY_VOID(co_await prefetch(batch.transactions));
     for (Transaction& transaction : batch.transactions) {
         if (transaction.position.number <= projected_.number && !projected_.is_zero()) continue;
-        while (full()) CO_TRY_VOID(co_await changed_.wait());
+        while (full())
+            CO_TRY_VOID(co_await changed_.wait());
         CO_TRY_VOID(co_await load_documents(transaction));
         ProjectedEvents events;
         projector_.project(transaction, events);
@@ -133,9 +143,11 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
         ++open_.transactions;
         progress_.captured = transaction.position;
         progress_.captured_commit_us = transaction.committed_at_us;
-        if (events.replay_seen) CO_TRY_VOID(co_await stored_events(transaction.position.number, events));
+        if (events.replay_seen)
+            CO_TRY_VOID(co_await stored_events(transaction.position.number, events));
         open_.bytes += transaction.bytes() + approximate_bytes(events);
-        std::move(events.documents.begin(), events.documents.end(), std::back_inserter(open_.events));
+        std::move(events.documents.begin(), events.documents.end(),
+                  std::back_inserter(open_.events));
         std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
         if (!applying_) changed_.notify_all();
     }
@@ -160,23 +172,26 @@ awaitable<result<void>> Pipeline::stored_events(std::uint64_t number, ProjectedE
         {"lsn", Condition::Operator::equal, static_cast<std::int64_t>(number)});
     query.sort.push_back({"ordinal", false});
     query.limit = 100'000;
-    CO_TRY(const auto found, co_await until_done([&] { return ports_.store.find(query); },
-                                                 progress_.store_trouble));
+    CO_TRY(const auto found,
+           co_await until_done([&] { return ports_.store.find(query); }, progress_.store_trouble));
     for (const ValuePtr& document : found) {
-        for (auto& event : stream_events(*document)) events.stream.push_back(std::move(event));
+        for (auto& event : stream_events(*document))
+            events.stream.push_back(std::move(event));
     }
     co_return result<void>{};
 }
 
 awaitable<result<void>> Pipeline::put_documents(std::set<DocumentKey> missing) {
     std::map<std::string_view, std::vector<std::string>> by_collection;
-    for (const auto& [collection, id] : missing) by_collection[collection].push_back(id);
+    for (const auto& [collection, id] : missing)
+        by_collection[collection].push_back(id);
     for (const auto& [collection, ids] : by_collection) {
         const auto name = collection;
         const auto& wanted = ids;
         CO_TRY(auto found, co_await until_done([&] { return ports_.store.get(name, wanted); },
                                                progress_.store_trouble));
-        for (std::size_t i = 0; i < wanted.size(); ++i) cache_.put(name, wanted[i], found[i]);
+        for (std::size_t i = 0; i < wanted.size(); ++i)
+            cache_.put(name, wanted[i], found[i]);
     }
     co_return result<void>{};
 }
@@ -204,7 +219,8 @@ awaitable<result<void>> Pipeline::load_documents(const Transaction& transaction)
     }
 }
 
-// --- apply, publish, confirm ----------------------------------------------------------------------
+// --- apply, publish, confirm
+// ----------------------------------------------------------------------
 
 bool Pipeline::full() const {
     return cache_.dirty_count() >= options_.batch_documents_max ||
@@ -238,7 +254,8 @@ awaitable<result<void>> Pipeline::apply() {
             CO_TRY_VOID(co_await apply_one(std::exchange(open_, Batch{.upto = open_.upto})));
         } else {
             auto first = co_await (changed_.wait() || ports_.clock.sleep(due - now));
-            CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first)));
+            CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first))
+                                           : std::get<1>(std::move(first)));
         }
     }
 }
@@ -250,7 +267,8 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     cache_.take_dirty(*writes);
     writes->checkpoint = checkpoint_at(batch.upto, false);
     changed_.notify_all(); // room for the next batch
-    CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(writes); }, progress_.store_trouble));
+    CO_TRY_VOID(
+        co_await until_done([&] { return ports_.store.apply(writes); }, progress_.store_trouble));
     checkpointed_ = batch.upto;
     checkpointed_at_ = ports_.clock.monotonic();
     progress_.applied = std::max(progress_.applied, batch.upto);
@@ -282,7 +300,8 @@ awaitable<result<void>> Pipeline::publish(std::vector<StreamEventPtr> events) {
     while (done < events.size()) {
         const std::size_t count = std::min(options_.publish_events_max, events.size() - done);
         const std::vector<StreamEventPtr> part(events.begin() + static_cast<std::ptrdiff_t>(done),
-                                               events.begin() + static_cast<std::ptrdiff_t>(done + count));
+                                               events.begin() +
+                                                   static_cast<std::ptrdiff_t>(done + count));
         CO_TRY_VOID(co_await until_done([&] { return append(part); }, progress_.bus_trouble));
         done += count;
     }

@@ -45,7 +45,8 @@ Checkpoint Pipeline::checkpoint_at(Position position, bool loading) const {
 awaitable<result<void>> Pipeline::save_checkpoint(Position position, bool loading) {
     auto batch = std::make_shared<ApplyBatch>();
     batch->checkpoint = checkpoint_at(position, loading);
-    CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
+    CO_TRY_VOID(
+        co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
     checkpointed_ = position;
     checkpointed_at_ = ports_.clock.monotonic();
     co_return result<void>{};
@@ -57,12 +58,13 @@ awaitable<result<void>> Pipeline::start() {
     open_ = {};
     applying_ = source_ended_ = false;
     const auto specs = read_model_collections();
-    CO_TRY_VOID(co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
+    CO_TRY_VOID(
+        co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
     CO_TRY(auto checkpoint,
            co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
                                progress_.store_trouble));
-    CO_TRY(identity_, co_await until_done([&] { return ports_.source.identify(); },
-                                          progress_.source_trouble));
+    CO_TRY(identity_,
+           co_await until_done([&] { return ports_.source.identify(); }, progress_.source_trouble));
     CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
                                               progress_.source_trouble));
     std::optional<Position> after;
@@ -84,7 +86,8 @@ awaitable<result<void>> Pipeline::start() {
     }
     auto taken = co_await take_stream(after);
     if (!taken && after && taken.error().code() == ErrorCode::not_found) {
-        // What committed between the checkpoint and now is in no stream any more, only in the tables.
+        // What committed between the checkpoint and now is in no stream any more, only in the
+        // tables.
         log::warning("the replication slot is gone: the read model is loaded anew");
         ++epoch_;
         taken = co_await take_stream(std::nullopt);
@@ -137,8 +140,8 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
     while (true) {
         CO_TRY(std::optional<Transaction> chunk, co_await snapshot.next());
         if (!chunk) break;
-        // Of a chunk's documents all are new; what it names otherwise, its definitions, may have left
-        // the cache since their own chunk.
+        // Of a chunk's documents all are new; what it names otherwise, its definitions, may have
+        // left the cache since their own chunk.
         std::set<DocumentKey> missing;
         projector_.collect_missing(*chunk, true, missing);
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
@@ -147,7 +150,8 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
         cache_.take_dirty(*batch);
         progress_.documents += batch->parts.size() + batch->documents.size();
         progress_.load_instances += batch->documents.size();
-        CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
+        CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); },
+                                        progress_.store_trouble));
         cache_.written(*batch);
         progress_.notify();
     }
@@ -156,7 +160,8 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
     CO_TRY_VOID(co_await save_checkpoint(position, false));
     projected_ = position;
     ports_.source.confirm(position);
-    log::info("loaded {} process instances at {}", progress_.load_instances, netbuild::to_string(position));
+    log::info("loaded {} process instances at {}", progress_.load_instances,
+              netbuild::to_string(position));
     co_return result<void>{};
 }
 
@@ -164,8 +169,9 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
 awaitable<result<void>> Pipeline::erase_stale(std::uint64_t before_number) {
     for (const std::string_view collection : collections::projected) {
         Filter filter;
-        filter.all.push_back({"sync.lsn", Condition::Operator::less,
-                              static_cast<std::int64_t>(std::min<std::uint64_t>(before_number, INT64_MAX))});
+        filter.all.push_back(
+            {"sync.lsn", Condition::Operator::less,
+             static_cast<std::int64_t>(std::min<std::uint64_t>(before_number, INT64_MAX))});
         filter.all.push_back({"retainedAt", Condition::Operator::exists, false});
         CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
                                         progress_.store_trouble));
@@ -176,21 +182,22 @@ awaitable<result<void>> Pipeline::erase_stale(std::uint64_t before_number) {
 /// Events that are durable but, because of a crash in between or an emptied bus, not in the stream.
 awaitable<result<void>> Pipeline::refill_bus(Position upto) {
     constexpr std::size_t page = 500;
-    CO_TRY(Position last, co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
+    CO_TRY(Position last,
+           co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
     std::vector<Value> cursor;
     std::size_t count = 0;
     while (last.number <= upto.number) {
         Query query;
         query.collection = collections::events;
-        query.filter.all.push_back({"lsn", Condition::Operator::greater_or_equal,
-                                    static_cast<std::int64_t>(last.number)});
+        query.filter.all.push_back(
+            {"lsn", Condition::Operator::greater_or_equal, static_cast<std::int64_t>(last.number)});
         query.filter.all.push_back(
             {"lsn", Condition::Operator::less_or_equal, static_cast<std::int64_t>(upto.number)});
         query.sort = {{"lsn", false}, {"ordinal", false}};
         query.limit = page;
         query.after = cursor;
-        CO_TRY(const auto documents,
-               co_await until_done([&] { return ports_.store.find(query); }, progress_.store_trouble));
+        CO_TRY(const auto documents, co_await until_done([&] { return ports_.store.find(query); },
+                                                         progress_.store_trouble));
         std::vector<StreamEventPtr> events;
         for (const ValuePtr& document : documents) {
             for (auto& event : stream_events(*document)) {

@@ -177,7 +177,8 @@ void TransactionProjection::activity(const Row& row) {
                        {"activityType", text_value(row.cell(Column::act_type))}};
     // An activity that ran through within the transaction began before it ended.
     if (inserted) {
-        emit(touched, over ? rank_activity_ended : rank_activity_started, "activity:started", particulars);
+        emit(touched, over ? rank_activity_ended : rank_activity_started, "activity:started",
+             particulars);
     }
     if (over) {
         const bool cancelled = row.text(Column::act_inst_state) == "2";
@@ -186,15 +187,14 @@ void TransactionProjection::activity(const Row& row) {
         touched.changed |= execution.erase_in("activeActivities", id);
         return;
     }
-    Object entry{
-        {"activityId", text_value(row.cell(Column::act_id))},
-        {"name", text_value(row.cell(Column::act_name))},
-        {"type", text_value(row.cell(Column::act_type))},
-        {"parentActivityInstanceId", text_value(row.cell(Column::parent_act_inst_id))},
-        {"executionId", text_value(row.cell(Column::execution_id))},
-        {"taskId", text_value(row.cell(Column::task_id))},
-        {"calledProcessInstanceId", text_value(row.cell(Column::call_proc_inst_id))},
-        {"startedAt", date(row.cell(Column::start_time))}};
+    Object entry{{"activityId", text_value(row.cell(Column::act_id))},
+                 {"name", text_value(row.cell(Column::act_name))},
+                 {"type", text_value(row.cell(Column::act_type))},
+                 {"parentActivityInstanceId", text_value(row.cell(Column::parent_act_inst_id))},
+                 {"executionId", text_value(row.cell(Column::execution_id))},
+                 {"taskId", text_value(row.cell(Column::task_id))},
+                 {"calledProcessInstanceId", text_value(row.cell(Column::call_proc_inst_id))},
+                 {"startedAt", date(row.cell(Column::start_time))}};
     touched.changed |= execution.set_in("activeActivities", id, std::move(entry));
 }
 
@@ -204,7 +204,8 @@ void TransactionProjection::incident(const Row& row) {
     if (!usable(touched)) return;
     CachedDocument& execution = *touched.execution;
     const std::string_view id = row.text(Column::id);
-    const std::string_view state = row.text(Column::incident_state); // 0 open, 1 resolved, 2 deleted
+    const std::string_view state =
+        row.text(Column::incident_state); // 0 open, 1 resolved, 2 deleted
     const bool inserted = row.operation == RowOperation::insert;
     const Value* known = execution.object("incidents").find(id);
     if (!inserted && !known) return;
@@ -269,8 +270,7 @@ void TransactionProjection::job_erased(const Row& row) {
     // it belongs to one of the instances that the transaction touches.
     const auto log = companions_.job_logs.find(id);
     if (log != companions_.job_logs.end()) {
-        Instance& touched =
-            instance(log->second.text(camunda::hi_job_log::process_instance_id));
+        Instance& touched = instance(log->second.text(camunda::hi_job_log::process_instance_id));
         if (usable(touched)) touched.changed |= touched.execution->erase_in("jobs", id);
         return;
     }

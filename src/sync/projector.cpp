@@ -12,17 +12,28 @@ namespace collections = netbuild::collections;
 /// The process instance that a row names, or empty.
 std::string_view instance_of(const Row& row) {
     switch (row.table) {
-    case Table::hi_procinst: return row.text(camunda::hi_procinst::proc_inst_id);
-    case Table::hi_taskinst: return row.text(camunda::hi_taskinst::proc_inst_id);
-    case Table::hi_actinst: return row.text(camunda::hi_actinst::proc_inst_id);
-    case Table::hi_varinst: return row.text(camunda::hi_varinst::proc_inst_id);
-    case Table::hi_detail: return row.text(camunda::hi_detail::proc_inst_id);
-    case Table::hi_incident: return row.text(camunda::hi_incident::proc_inst_id);
-    case Table::hi_job_log: return row.text(camunda::hi_job_log::process_instance_id);
-    case Table::hi_ext_task_log: return row.text(camunda::hi_ext_task_log::proc_inst_id);
-    case Table::ru_task: return row.text(camunda::ru_task::proc_inst_id);
-    case Table::ru_job: return row.text(camunda::ru_job::process_instance_id);
-    default: return {};
+    case Table::hi_procinst:
+        return row.text(camunda::hi_procinst::proc_inst_id);
+    case Table::hi_taskinst:
+        return row.text(camunda::hi_taskinst::proc_inst_id);
+    case Table::hi_actinst:
+        return row.text(camunda::hi_actinst::proc_inst_id);
+    case Table::hi_varinst:
+        return row.text(camunda::hi_varinst::proc_inst_id);
+    case Table::hi_detail:
+        return row.text(camunda::hi_detail::proc_inst_id);
+    case Table::hi_incident:
+        return row.text(camunda::hi_incident::proc_inst_id);
+    case Table::hi_job_log:
+        return row.text(camunda::hi_job_log::process_instance_id);
+    case Table::hi_ext_task_log:
+        return row.text(camunda::hi_ext_task_log::proc_inst_id);
+    case Table::ru_task:
+        return row.text(camunda::ru_task::proc_inst_id);
+    case Table::ru_job:
+        return row.text(camunda::ru_job::process_instance_id);
+    default:
+        return {};
     }
 }
 
@@ -30,19 +41,27 @@ std::string_view instance_of(const Row& row) {
 std::string_view task_of(const Row& row) {
     switch (row.table) {
     case Table::hi_taskinst:
-    case Table::ru_task: return row.text(camunda::hi_taskinst::id);
-    case Table::hi_varinst: return row.text(camunda::hi_varinst::task_id);
-    case Table::hi_identitylink: return row.text(camunda::hi_identitylink::task_id);
-    default: return {};
+    case Table::ru_task:
+        return row.text(camunda::hi_taskinst::id);
+    case Table::hi_varinst:
+        return row.text(camunda::hi_varinst::task_id);
+    case Table::hi_identitylink:
+        return row.text(camunda::hi_identitylink::task_id);
+    default:
+        return {};
     }
 }
 
 std::string_view definition_of(const Row& row) {
     switch (row.table) {
-    case Table::hi_procinst: return row.text(camunda::hi_procinst::proc_def_id);
-    case Table::ru_task: return row.text(camunda::ru_task::proc_def_id);
-    case Table::re_procdef: return row.text(camunda::re_procdef::id);
-    default: return {};
+    case Table::hi_procinst:
+        return row.text(camunda::hi_procinst::proc_def_id);
+    case Table::ru_task:
+        return row.text(camunda::ru_task::proc_def_id);
+    case Table::re_procdef:
+        return row.text(camunda::re_procdef::id);
+    default:
+        return {};
     }
 }
 

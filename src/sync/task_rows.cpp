@@ -10,7 +10,12 @@ namespace netbuild::sync {
 namespace {
 
 // Events of one transaction and instance, causes before effects; with those of process_rows.cpp.
-enum Rank : int { rank_variable = 3, rank_task_ended = 4, rank_task_created = 8, rank_task_changed = 9 };
+enum Rank : int {
+    rank_variable = 3,
+    rank_task_ended = 4,
+    rank_task_created = 8,
+    rank_task_changed = 9
+};
 
 /// A String column has at most 4,000 characters; larger variables are asked for where they lie.
 constexpr std::size_t event_value_bytes_max = 16 * 1024;
@@ -22,7 +27,8 @@ bool open_status(std::string_view status) { return status == "pending" || status
 
 /// The value as an event carries it: scalars only.
 bool fits_event(const Value& value) {
-    if (const auto* text = value.get_if<std::string>()) return text->size() <= event_value_bytes_max;
+    if (const auto* text = value.get_if<std::string>())
+        return text->size() <= event_value_bytes_max;
     return !value.is<Object>() && !value.is<Array>() && !value.is<Binary>();
 }
 
@@ -109,8 +115,7 @@ void TransactionProjection::history_task(const Row& row) {
                                row.text(Column::delete_reason) == "completed";
         end_task(*found, id, completed, date(row.cell(Column::end_time)));
     } else if (known && companions_.updated_tasks.contains(id)) {
-        emit(owner, rank_task_changed,
-             companions_.reassigns(id) ? "task:assigned" : "task:updated",
+        emit(owner, rank_task_changed, companions_.reassigns(id) ? "task:assigned" : "task:updated",
              task_particulars(id, document));
         found->changed = true;
     }
@@ -153,29 +158,28 @@ void TransactionProjection::runtime_task(const Row& row) {
     const Value* candidates = found->document->find("candidates");
     const std::string_view definition_id = row.text(Column::proc_def_id);
     const std::string_view key = row.text(Column::task_def_key);
-    Object entry{
-        {"name", text_value(row.cell(Column::name))},
-        {"definitionKey", text_value(row.cell(Column::task_def_key))},
-        {"assignee", text_value(row.cell(Column::assignee))},
-        {"owner", text_value(row.cell(Column::owner))},
-        {"delegationState", text_value(row.cell(Column::delegation))},
-        {"description", kept(row.cell(Column::description),
-                             known ? known->at_path("description") : nullptr)},
-        {"candidates", candidates ? *candidates : Value(no_candidates())},
-        {"priority", int32_value(row.cell(Column::priority))},
-        {"createdAt", date(row.cell(Column::create_time))},
-        {"lastUpdatedAt", date(row.cell(Column::last_updated))},
-        {"dueAt", date(row.cell(Column::due_date))},
-        {"followUpAt", date(row.cell(Column::follow_up_date))},
-        {"executionId", text_value(row.cell(Column::execution_id))},
-        {"parentTaskId", text_value(row.cell(Column::parent_task_id))},
-        {"caseDefinitionId", text_value(row.cell(Column::case_def_id))},
-        {"caseExecutionId", text_value(row.cell(Column::case_execution_id))},
-        {"caseInstanceId", text_value(row.cell(Column::case_inst_id))},
-        {"suspended", row.text(Column::suspension_state) == "2"},
-        {"taskState", text_value(row.cell(Column::task_state))},
-        {"formKey", task_form(definition_id, key, "formKey")},
-        {"camundaFormRef", task_form(definition_id, key, "camundaFormRef")}};
+    Object entry{{"name", text_value(row.cell(Column::name))},
+                 {"definitionKey", text_value(row.cell(Column::task_def_key))},
+                 {"assignee", text_value(row.cell(Column::assignee))},
+                 {"owner", text_value(row.cell(Column::owner))},
+                 {"delegationState", text_value(row.cell(Column::delegation))},
+                 {"description", kept(row.cell(Column::description),
+                                      known ? known->at_path("description") : nullptr)},
+                 {"candidates", candidates ? *candidates : Value(no_candidates())},
+                 {"priority", int32_value(row.cell(Column::priority))},
+                 {"createdAt", date(row.cell(Column::create_time))},
+                 {"lastUpdatedAt", date(row.cell(Column::last_updated))},
+                 {"dueAt", date(row.cell(Column::due_date))},
+                 {"followUpAt", date(row.cell(Column::follow_up_date))},
+                 {"executionId", text_value(row.cell(Column::execution_id))},
+                 {"parentTaskId", text_value(row.cell(Column::parent_task_id))},
+                 {"caseDefinitionId", text_value(row.cell(Column::case_def_id))},
+                 {"caseExecutionId", text_value(row.cell(Column::case_execution_id))},
+                 {"caseInstanceId", text_value(row.cell(Column::case_inst_id))},
+                 {"suspended", row.text(Column::suspension_state) == "2"},
+                 {"taskState", text_value(row.cell(Column::task_state))},
+                 {"formKey", task_form(definition_id, key, "formKey")},
+                 {"camundaFormRef", task_form(definition_id, key, "camundaFormRef")}};
     if (known) {
         if (const Value* sync = known->at_path("sync")) entry.append("sync", *sync);
     }
@@ -223,7 +227,8 @@ void TransactionProjection::identity_link(const Row& row) {
 
 void TransactionProjection::copy_candidates(Task& task, std::string_view id) {
     Instance& owner = instance(task.instance);
-    if (!owner.execution || owner.replayed || !owner.execution->object("activeTasks").contains(id)) {
+    if (!owner.execution || owner.replayed ||
+        !owner.execution->object("activeTasks").contains(id)) {
         return;
     }
     Object& entries = owner.execution->edit().object_at("activeTasks");
@@ -243,7 +248,8 @@ void TransactionProjection::variable(const Row& row) {
     const auto value =
         variable_value(row, companions_.bytes_of(row.text(Column::bytearray_id)), options_);
     if (value) store_variable(row, *value);
-    if (row.operation != RowOperation::insert) return; // an update's event is its act_hi_detail row's
+    if (row.operation != RowOperation::insert)
+        return; // an update's event is its act_hi_detail row's
     Instance& owner = instance(row.text(Column::proc_inst_id));
     if (!usable(owner)) return;
     emit_variable(owner, "variable:created", row.text(Column::id), row.text(Column::name),
@@ -269,7 +275,8 @@ void TransactionProjection::emit_variable(Instance& owner, std::string_view type
                                           std::string_view id, std::string_view name,
                                           std::string_view variable_type, std::string_view scope,
                                           std::string_view task_id, const Value* value) {
-    Object particulars{{"variableName", name}, {"variableInstanceId", id}, {"variableType", variable_type}};
+    Object particulars{
+        {"variableName", name}, {"variableInstanceId", id}, {"variableType", variable_type}};
     if (!task_id.empty()) {
         particulars.append("taskId", task_id);
     } else if (scope != owner.execution->id()) {

@@ -66,7 +66,8 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
                 job_logs.insert_or_assign(row.text(camunda::hi_job_log::job_id), row);
             }
             break;
-        default: break;
+        default:
+            break;
         }
     }
 }
@@ -91,21 +92,29 @@ bool CompanionRows::rewrites_ended_task(const Row& row) const {
 
 TransactionProjection::TransactionProjection(Projector& projector, const Transaction& transaction,
                                              Mode mode)
-    : projector_(projector), options_(projector.options_), cache_(projector.cache_),
-      transaction_(transaction), mode_(mode), at_{transaction.committed_at_us / 1000},
+    : projector_(projector),
+      options_(projector.options_),
+      cache_(projector.cache_),
+      transaction_(transaction),
+      mode_(mode),
+      at_{transaction.committed_at_us / 1000},
       companions_(transaction) {}
 
 void TransactionProjection::run() {
-    // Row order inside a transaction is not causal (Camunda flushes by entity): what others refer to
-    // comes first, the end of things last.
+    // Row order inside a transaction is not causal (Camunda flushes by entity): what others refer
+    // to comes first, the end of things last.
     const auto phase = [](const Row& row) {
         switch (row.table) {
         case Table::re_procdef:
         case Table::re_deployment:
-        case Table::ru_jobdef: return 0;
-        case Table::hi_procinst: return row.operation == RowOperation::erase ? 4 : 1;
-        case Table::hi_taskinst: return row.operation == RowOperation::erase ? 4 : 2;
-        default: return 3;
+        case Table::ru_jobdef:
+            return 0;
+        case Table::hi_procinst:
+            return row.operation == RowOperation::erase ? 4 : 1;
+        case Table::hi_taskinst:
+            return row.operation == RowOperation::erase ? 4 : 2;
+        default:
+            return 3;
         }
     };
     for (int wanted = 0; wanted <= 4; ++wanted) {
@@ -121,29 +130,42 @@ void TransactionProjection::apply(const Row& row) {
     if (row.operation == RowOperation::truncate) return;
     const bool erase = row.operation == RowOperation::erase;
     switch (row.table) {
-    case Table::hi_procinst: return erase ? process_erased(row) : process_inserted_or_updated(row);
-    case Table::hi_taskinst: return history_task(row);
-    case Table::hi_actinst: return erase ? void() : activity(row);
-    case Table::hi_varinst: return erase ? void() : variable(row);
-    case Table::hi_identitylink: return row.operation == RowOperation::insert ? identity_link(row) : void();
-    case Table::hi_incident: return erase ? void() : incident(row);
-    case Table::hi_job_log: return row.operation == RowOperation::insert ? job_log(row) : void();
+    case Table::hi_procinst:
+        return erase ? process_erased(row) : process_inserted_or_updated(row);
+    case Table::hi_taskinst:
+        return history_task(row);
+    case Table::hi_actinst:
+        return erase ? void() : activity(row);
+    case Table::hi_varinst:
+        return erase ? void() : variable(row);
+    case Table::hi_identitylink:
+        return row.operation == RowOperation::insert ? identity_link(row) : void();
+    case Table::hi_incident:
+        return erase ? void() : incident(row);
+    case Table::hi_job_log:
+        return row.operation == RowOperation::insert ? job_log(row) : void();
     case Table::hi_ext_task_log:
         return row.operation == RowOperation::insert ? external_task_log(row) : void();
-    case Table::ru_task: return erase ? runtime_task_erased(row) : runtime_task(row);
-    case Table::ru_job: return erase ? job_erased(row) : job(row);
+    case Table::ru_task:
+        return erase ? runtime_task_erased(row) : runtime_task(row);
+    case Table::ru_job:
+        return erase ? job_erased(row) : job(row);
     case Table::ru_jobdef:
         if (!erase) {
             projector_.job_definitions_[std::string(row.text(camunda::ru_jobdef::id))] = {
                 std::string(row.text(camunda::ru_jobdef::act_id))};
         }
         return;
-    case Table::re_procdef: return definition_row(row);
-    case Table::re_deployment: return row.operation == RowOperation::insert ? deployment(row) : void();
-    case Table::hi_detail: return row.operation == RowOperation::insert ? variable_detail(row) : void();
+    case Table::re_procdef:
+        return definition_row(row);
+    case Table::re_deployment:
+        return row.operation == RowOperation::insert ? deployment(row) : void();
+    case Table::hi_detail:
+        return row.operation == RowOperation::insert ? variable_detail(row) : void();
     case Table::ru_execution:
     case Table::ru_variable:
-    case Table::ge_bytearray: return;
+    case Table::ge_bytearray:
+        return;
     }
 }
 
@@ -159,8 +181,8 @@ TransactionProjection::Instance& TransactionProjection::instance(std::string_vie
     };
     instance.execution = document(collections::workflow_executions);
     instance.task_execution = document(collections::task_executions);
-    instance.replayed = mode_ == Mode::stream &&
-                        instance.execution->lsn() >= transaction_.position.number;
+    instance.replayed =
+        mode_ == Mode::stream && instance.execution->lsn() >= transaction_.position.number;
     replay_seen_ |= instance.replayed;
     return instance;
 }
@@ -180,7 +202,8 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
     if (inserted) {
         task_order_.push_back(id);
         task.document = cache_.find(collections::tasks, id);
-        if (!task.document) task.document = &cache_.put(collections::tasks, std::string(id), nullptr);
+        if (!task.document)
+            task.document = &cache_.put(collections::tasks, std::string(id), nullptr);
         task.instance = instance_id;
     }
     if (task.instance.empty()) {
@@ -199,7 +222,8 @@ void TransactionProjection::emit(Instance& instance, int rank, std::string_view 
                                  Object particulars) {
     if (mode_ == Mode::snapshot || instance.replayed) return;
     instance.events.push_back({rank, 0, std::string(type), std::move(particulars)});
-    instance.changed = true; // an event always moves its instance's `sync`, so that a replay is seen
+    instance.changed =
+        true; // an event always moves its instance's `sync`, so that a replay is seen
 }
 
 Value TransactionProjection::date(const Cell& cell) const {
@@ -212,7 +236,8 @@ Value TransactionProjection::domain(const Cell& tenant) const {
 }
 
 CachedDocument* TransactionProjection::definition(std::string_view id) {
-    CachedDocument* found = id.empty() ? nullptr : cache_.find(collections::process_definitions, id);
+    CachedDocument* found =
+        id.empty() ? nullptr : cache_.find(collections::process_definitions, id);
     return found && found->exists() ? found : nullptr;
 }
 
@@ -226,9 +251,10 @@ Value TransactionProjection::task_form(std::string_view definition_id, std::stri
 
 void TransactionProjection::finish() {
     const std::uint64_t lsn = transaction_.position.number;
-    for (CachedDocument* document : changed_definitions_) cache_.stamp(*document, lsn, at_);
-    // A task and its copy in the execution carry the same sync.lsn: a reader tells by it whether the
-    // two are of one Position.
+    for (CachedDocument* document : changed_definitions_)
+        cache_.stamp(*document, lsn, at_);
+    // A task and its copy in the execution carry the same sync.lsn: a reader tells by it whether
+    // the two are of one Position.
     for (const std::string_view id : task_order_) {
         Task& task = tasks_.at(id);
         if (!task.changed && !task.entry_changed && !task.replayed) continue;
@@ -237,7 +263,8 @@ void TransactionProjection::finish() {
         if (owner.execution && !owner.replayed) {
             if (owner.execution->object("activeTasks").contains(id)) {
                 Object& entries = owner.execution->edit().object_at("activeTasks");
-                entries.object_at(id).set("sync", Object{{"lsn", static_cast<std::int64_t>(task_lsn)}});
+                entries.object_at(id).set("sync",
+                                          Object{{"lsn", static_cast<std::int64_t>(task_lsn)}});
             }
             owner.changed |= owner.execution->exists();
         }
@@ -246,7 +273,8 @@ void TransactionProjection::finish() {
     for (const std::string_view id : instance_order_) {
         Instance& touched = instances_.at(id);
         if (!touched.execution || touched.replayed) continue;
-        if (touched.tasks_changed && touched.execution->exists()) refresh_task_execution(id, touched);
+        if (touched.tasks_changed && touched.execution->exists())
+            refresh_task_execution(id, touched);
         if (!touched.changed) continue;
         if (touched.large) shrink(*touched.execution);
         cache_.stamp(*touched.execution, lsn, at_);
@@ -260,7 +288,8 @@ void TransactionProjection::finish() {
 
 /// Causes before effects; of one rank in the order of the rows.
 void TransactionProjection::sort_by_rank(std::vector<Event>& events) {
-    for (std::size_t i = 0; i < events.size(); ++i) events[i].row = i;
+    for (std::size_t i = 0; i < events.size(); ++i)
+        events[i].row = i;
     std::sort(events.begin(), events.end(), [](const Event& left, const Event& right) {
         return std::pair(left.rank, left.row) < std::pair(right.rank, right.row);
     });
@@ -292,7 +321,8 @@ void TransactionProjection::take_events(ProjectedEvents& out) {
                            {"processInstanceId", instance_id},
                            {"executionId", execution_id}};
             for (auto& part : event.payload) {
-                if (part.key != "domainId") payload.append(std::move(part.key), std::move(part.value));
+                if (part.key != "domainId")
+                    payload.append(std::move(part.key), std::move(part.value));
             }
             auto published = std::make_shared<StreamEvent>();
             published->position = position;

@@ -12,14 +12,15 @@
 
 namespace netbuild::sync {
 
-/// What the rows of one transaction say about each other: Camunda's history rows alone do not tell a
-/// change from a rewrite (every history row is written again when a process ends), the runtime row
-/// beside them does.
+/// What the rows of one transaction say about each other: Camunda's history rows alone do not tell
+/// a change from a rewrite (every history row is written again when a process ends), the runtime
+/// row beside them does.
 class CompanionRows {
 public:
     explicit CompanionRows(const Transaction& transaction);
 
-    /// The bytes that `bytearray_id` names, as bytea text; nullopt if they are not in the transaction.
+    /// The bytes that `bytearray_id` names, as bytea text; nullopt if they are not in the
+    /// transaction.
     [[nodiscard]] std::optional<std::string_view> bytes_of(std::string_view bytearray_id) const;
     /// The task has another assignee, or none, after the transaction.
     [[nodiscard]] bool reassigns(std::string_view task_id) const;
@@ -131,7 +132,8 @@ private:
                        std::string_view scope, std::string_view task_id, const Value* value);
     void store_variable(const Row& row, const Value& value);
     void erase_variable(const Row& row);
-    [[nodiscard]] Object task_particulars(std::string_view id, const CachedDocument& document) const;
+    [[nodiscard]] Object task_particulars(std::string_view id,
+                                          const CachedDocument& document) const;
     void refresh_task_execution(std::string_view id, Instance& instance);
     void shrink(CachedDocument& document);
 

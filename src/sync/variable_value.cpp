@@ -82,7 +82,10 @@ Answer from_bytes(const Row& row, std::string_view type, std::optional<std::stri
         return object(row, "application/x-java-serialized-object", std::move(bytes), options);
     }
     if (type.starts_with("spin://")) return object(row, type.substr(7), std::move(bytes), options);
-    Object described = description(type == "bytes" ? "Bytes" : type == "xml" ? "Xml" : type, bytes.size());
+    Object described = description(type == "bytes" ? "Bytes"
+                                   : type == "xml" ? "Xml"
+                                                   : type,
+                                   bytes.size());
     add_bytes(described, std::move(bytes), options);
     return described;
 }
@@ -91,7 +94,8 @@ Answer from_bytes(const Row& row, std::string_view type, std::optional<std::stri
 
 void escape_keys(Value& value) {
     if (auto* array = value.get_if<Array>()) {
-        for (auto& element : *array) escape_keys(element);
+        for (auto& element : *array)
+            escape_keys(element);
     } else if (auto* object = value.get_if<Object>()) {
         for (auto& member : *object) {
             if (member.key.find_first_of("%.$") != std::string::npos) {

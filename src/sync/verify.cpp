@@ -20,12 +20,15 @@ public:
 
     awaitable<result<void>> compare(const std::vector<DocumentWrite>& expected) {
         std::map<std::string_view, std::vector<const DocumentWrite*>> by_collection;
-        for (const DocumentWrite& write : expected) by_collection[write.collection].push_back(&write);
+        for (const DocumentWrite& write : expected)
+            by_collection[write.collection].push_back(&write);
         for (const auto& [collection, writes] : by_collection) {
             std::vector<std::string> ids;
-            for (const DocumentWrite* write : writes) ids.push_back(write->id);
+            for (const DocumentWrite* write : writes)
+                ids.push_back(write->id);
             CO_TRY(const auto found, co_await store_.get(collection, std::move(ids)));
-            for (std::size_t i = 0; i < writes.size(); ++i) compare_one(*writes[i], found[i]);
+            for (std::size_t i = 0; i < writes.size(); ++i)
+                compare_one(*writes[i], found[i]);
         }
         co_return result<void>{};
     }
@@ -33,8 +36,9 @@ public:
     /// What is stored and was not in the snapshot.
     awaitable<result<void>> find_unexpected() {
         std::unordered_set<std::string> retained;
-        for (const std::string_view collection : {collections::workflow_executions, collections::task_executions,
-                                                  collections::tasks, collections::process_definitions}) {
+        for (const std::string_view collection :
+             {collections::workflow_executions, collections::task_executions, collections::tasks,
+              collections::process_definitions}) {
             Query query;
             query.collection = collection;
             query.limit = page_documents;
@@ -46,7 +50,8 @@ public:
                     const Value* instance = document->at_path("processInstanceId");
                     if (document->at_path("retainedAt")) retained.insert(id);
                     if (seen_.contains(key(collection, id)) || is_newer(*document)) continue;
-                    if (retained.contains(instance ? std::string(instance->string_or()) : std::string())) {
+                    if (retained.contains(instance ? std::string(instance->string_or())
+                                                   : std::string())) {
                         ++report_.retained;
                     } else {
                         add({collection, id, {}, {}, "a document"});
@@ -65,13 +70,15 @@ private:
     }
     bool is_newer(const Value& document) {
         const Value* lsn = document.at_path("sync.lsn");
-        const bool newer = lsn && static_cast<std::uint64_t>(lsn->integer_or()) > report_.position.number;
+        const bool newer =
+            lsn && static_cast<std::uint64_t>(lsn->integer_or()) > report_.position.number;
         report_.newer += newer;
         return newer;
     }
     void add(Difference difference) {
         ++report_.difference_count;
-        if (report_.differences.size() < VerifyReport::differences_max) report_.differences.push_back(std::move(difference));
+        if (report_.differences.size() < VerifyReport::differences_max)
+            report_.differences.push_back(std::move(difference));
     }
     void compare_one(const DocumentWrite& expected, const ValuePtr& found) {
         seen_.insert(key(expected.collection, expected.id));
@@ -81,15 +88,19 @@ private:
         const Value wanted = without_sync(*expected.body);
         const Value stored = without_sync(*found);
         if (wanted == stored) return;
-        const auto text = [](const Value* value) { return value ? to_json(*value) : std::string(); };
+        const auto text = [](const Value* value) {
+            return value ? to_json(*value) : std::string();
+        };
         for (const auto& member : *wanted.get_if<Object>()) {
             const Value* other = stored.at_path(member.key);
             if (!other || !(*other == member.value)) {
-                add({expected.collection, expected.id, member.key, to_json(member.value), text(other)});
+                add({expected.collection, expected.id, member.key, to_json(member.value),
+                     text(other)});
             }
         }
         for (const auto& member : *stored.get_if<Object>()) {
-            if (!wanted.at_path(member.key)) add({expected.collection, expected.id, member.key, {}, to_json(member.value)});
+            if (!wanted.at_path(member.key))
+                add({expected.collection, expected.id, member.key, {}, to_json(member.value)});
         }
     }
 
@@ -100,7 +111,8 @@ private:
 
 } // namespace
 
-awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store, ProjectionOptions options,
+awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store,
+                                       ProjectionOptions options,
                                        std::function<void(const VerifyReport&)> on_progress) {
     const PipelineOptions defaults;
     DocumentCache cache({defaults.cache_documents_max, defaults.cache_bytes_max});
@@ -111,12 +123,14 @@ awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& 
     while (true) {
         CO_TRY(const auto chunk, co_await snapshot.next());
         if (!chunk) break;
-        // Definitions may have left the cache since their chunk: the stored ones were compared then.
+        // Definitions may have left the cache since their chunk: the stored ones were compared
+        // then.
         std::set<DocumentKey> missing;
         projector.collect_missing(*chunk, true, missing);
         for (const auto& [collection, id] : missing) {
             CO_TRY(const auto found, co_await store.get(collection, {id}));
-            cache.put(collection, id, collection == collections::process_definitions ? found.front() : nullptr);
+            cache.put(collection, id,
+                      collection == collections::process_definitions ? found.front() : nullptr);
         }
         projector.project_snapshot(*chunk);
         ApplyBatch expected;

@@ -10,7 +10,8 @@
 namespace netbuild {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "BSON is little-endian, as all we run on");
+static_assert(std::endian::native == std::endian::little,
+              "BSON is little-endian, as all we run on");
 
 enum Type : char {
     type_double = 0x01,
@@ -56,7 +57,8 @@ void append_header(std::string& out, Type type, std::string_view key) {
 void append_array(std::string& out, const Array& array) {
     append_sized(out, [&] {
         std::size_t index = 0;
-        for (const Value& element : array) append_value(out, fmt::format_int(index++).c_str(), element);
+        for (const Value& element : array)
+            append_value(out, fmt::format_int(index++).c_str(), element);
     });
 }
 
@@ -130,9 +132,8 @@ public:
 private:
     result<Array> array(int depth) {
         Array values;
-        TRY_VOID(elements(depth, [&](std::string_view, Value value) {
-            values.push_back(std::move(value));
-        }));
+        TRY_VOID(elements(
+            depth, [&](std::string_view, Value value) { values.push_back(std::move(value)); }));
         return values;
     }
 
@@ -159,14 +160,22 @@ private:
 
     result<Value> value(char type, int depth) {
         switch (type) {
-        case type_double: return scalar<double>();
-        case type_int32: return scalar<std::int32_t>();
-        case type_int64: return scalar<std::int64_t>();
-        case type_timestamp: return scalar<std::int64_t>();
-        case type_null: return Value();
-        case type_string: return string();
-        case type_binary: return binary();
-        case type_object_id: return object_id();
+        case type_double:
+            return scalar<double>();
+        case type_int32:
+            return scalar<std::int32_t>();
+        case type_int64:
+            return scalar<std::int64_t>();
+        case type_timestamp:
+            return scalar<std::int64_t>();
+        case type_null:
+            return Value();
+        case type_string:
+            return string();
+        case type_binary:
+            return binary();
+        case type_object_id:
+            return object_id();
         case type_bool: {
             TRY(const auto byte, number<char>());
             if (byte != 0 && byte != 1) return corrupt("a boolean is neither 0 nor 1");
@@ -185,8 +194,8 @@ private:
             return Value(std::move(values));
         }
         default:
-            return fail(ErrorCode::unsupported,
-                        fmt::format("BSON type 0x{:02x} at byte {}", static_cast<unsigned char>(type), at_));
+            return fail(ErrorCode::unsupported, fmt::format("BSON type 0x{:02x} at byte {}",
+                                                            static_cast<unsigned char>(type), at_));
         }
     }
 
@@ -239,7 +248,8 @@ private:
     result<Value> object_id() {
         TRY(const std::string_view raw, take(12));
         std::string hex;
-        for (const char byte : raw) fmt::format_to(std::back_inserter(hex), "{:02x}", static_cast<unsigned char>(byte));
+        for (const char byte : raw)
+            fmt::format_to(std::back_inserter(hex), "{:02x}", static_cast<unsigned char>(byte));
         return Value(std::move(hex));
     }
 
@@ -251,7 +261,8 @@ private:
 
 void append_bson(std::string& out, const Object& document) {
     append_sized(out, [&] {
-        for (const auto& member : document) append_value(out, member.key, member.value);
+        for (const auto& member : document)
+            append_value(out, member.key, member.value);
     });
 }
 

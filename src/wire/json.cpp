@@ -11,7 +11,8 @@
 namespace netbuild {
 namespace {
 
-constexpr char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void append_base64(std::string& out, std::string_view bytes) {
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
@@ -124,12 +125,15 @@ struct Writer {
         if (canonical()) {
             std::vector<const Object::Member*> sorted;
             sorted.reserve(object.size());
-            for (const auto& each : object) sorted.push_back(&each);
+            for (const auto& each : object)
+                sorted.push_back(&each);
             std::sort(sorted.begin(), sorted.end(),
                       [](const auto* a, const auto* b) { return a->key < b->key; });
-            for (const auto* each : sorted) member(*each, std::exchange(first, false));
+            for (const auto* each : sorted)
+                member(*each, std::exchange(first, false));
         } else {
-            for (const auto& each : object) member(each, std::exchange(first, false));
+            for (const auto& each : object)
+                member(each, std::exchange(first, false));
         }
         out += '}';
     }
@@ -322,12 +326,23 @@ void append_json_string(std::string& out, std::string_view text) {
         out.append(text, plain, i - plain);
         plain = i + 1;
         switch (c) {
-        case '"': out += "\\\""; break;
-        case '\\': out += "\\\\"; break;
-        case '\n': out += "\\n"; break;
-        case '\r': out += "\\r"; break;
-        case '\t': out += "\\t"; break;
-        default: out += fmt::format("\\u{:04x}", c);
+        case '"':
+            out += "\\\"";
+            break;
+        case '\\':
+            out += "\\\\";
+            break;
+        case '\n':
+            out += "\\n";
+            break;
+        case '\r':
+            out += "\\r";
+            break;
+        case '\t':
+            out += "\\t";
+            break;
+        default:
+            out += fmt::format("\\u{:04x}", c);
         }
     }
     out.append(text, plain);
@@ -370,9 +385,9 @@ result<Date> parse_date(std::string_view text) {
                     fmt::format("'{}' is not a date such as 2026-01-02T03:04:05.678Z", whole));
     };
     int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, millisecond = 0, zone = 0;
-    const bool read = take_digits(text, 4, year) && take(text, '-') && take_digits(text, 2, month) &&
-                      take(text, '-') && take_digits(text, 2, day) && take(text, 'T') &&
-                      take_digits(text, 2, hour) && take(text, ':') &&
+    const bool read = take_digits(text, 4, year) && take(text, '-') &&
+                      take_digits(text, 2, month) && take(text, '-') && take_digits(text, 2, day) &&
+                      take(text, 'T') && take_digits(text, 2, hour) && take(text, ':') &&
                       take_digits(text, 2, minute) && take(text, ':') &&
                       take_digits(text, 2, second) && take_fraction(text, millisecond) &&
                       take_zone(text, zone);
@@ -383,7 +398,8 @@ result<Date> parse_date(std::string_view text) {
     const auto at = std::chrono::sys_days(date) + std::chrono::hours(hour) +
                     std::chrono::minutes(minute - zone) + std::chrono::seconds(second) +
                     std::chrono::milliseconds(millisecond);
-    return Date{std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()};
+    return Date{
+        std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count()};
 }
 
 } // namespace netbuild

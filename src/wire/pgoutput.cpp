@@ -39,8 +39,9 @@ public:
         return {};
     }
     [[nodiscard]] Error corrupt(std::string_view what) const {
-        return fail(ErrorCode::corrupt, fmt::format("pgoutput message '{}': {} at byte {}",
-                                                    message_.empty() ? ' ' : message_.front(), what, at_));
+        return fail(ErrorCode::corrupt,
+                    fmt::format("pgoutput message '{}': {} at byte {}",
+                                message_.empty() ? ' ' : message_.front(), what, at_));
     }
 
 private:
@@ -56,18 +57,30 @@ result<std::optional<Transaction>> PgoutputDecoder::decode(std::string_view mess
     Reader in(message);
     TRY(const char kind, in.number<char>());
     switch (kind) {
-    case 'B': TRY_VOID(begin(in)); break;
-    case 'C': return commit(in);
-    case 'R': TRY_VOID(relation(in)); break;
+    case 'B':
+        TRY_VOID(begin(in));
+        break;
+    case 'C':
+        return commit(in);
+    case 'R':
+        TRY_VOID(relation(in));
+        break;
     case 'I':
     case 'U':
-    case 'D': TRY_VOID(change(in, kind)); break;
-    case 'T': TRY_VOID(truncate(in)); break;
-    case 'M': TRY_VOID(logical_message(in)); break;
+    case 'D':
+        TRY_VOID(change(in, kind));
+        break;
+    case 'T':
+        TRY_VOID(truncate(in));
+        break;
+    case 'M':
+        TRY_VOID(logical_message(in));
+        break;
     case 'Y': // a type's name: values come as text whatever their type
     case 'O': // the origin of a replicated transaction
         return std::optional<Transaction>();
-    default: return in.corrupt("an unknown kind of message");
+    default:
+        return in.corrupt("an unknown kind of message");
     }
     TRY_VOID(in.end());
     return std::optional<Transaction>();
@@ -104,7 +117,8 @@ result<void> PgoutputDecoder::relation(Reader& in) {
     TRY(const auto count, in.number<std::uint16_t>());
     Relation made;
     if (schema == options_.schema) made.table = camunda::find_table(name);
-    if (!made.table) notes_.push_back(fmt::format("table {}.{} is not projected: ignored", schema, name));
+    if (!made.table)
+        notes_.push_back(fmt::format("table {}.{} is not projected: ignored", schema, name));
     for (unsigned i = 0; i < count; ++i) {
         TRY_VOID(in.number<std::uint8_t>());
         TRY(const auto column, in.string());
@@ -155,9 +169,11 @@ result<void> PgoutputDecoder::change(Reader& in, char kind) {
     return {};
 }
 
-result<void> PgoutputDecoder::tuple(Reader& in, const Relation& relation, bool key_only, bool keep) {
+result<void> PgoutputDecoder::tuple(Reader& in, const Relation& relation, bool key_only,
+                                    bool keep) {
     TRY(const auto count, in.number<std::uint16_t>());
-    if (count != relation.columns.size()) return in.corrupt("a tuple with another number of columns");
+    if (count != relation.columns.size())
+        return in.corrupt("a tuple with another number of columns");
     if (keep) cells_.assign(camunda::info(*relation.table).columns.size(), Cell{});
     for (unsigned i = 0; i < count; ++i) {
         const int index = keep ? relation.columns[i] : -1;

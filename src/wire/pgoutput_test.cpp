@@ -36,7 +36,11 @@ struct Message {
 Message start(char kind) { return Message{{kind}}; }
 
 std::string begin() {
-    return start('B').number(std::uint64_t{100}).number(std::int64_t{5}).number(std::uint32_t{735}).bytes;
+    return start('B')
+        .number(std::uint64_t{100})
+        .number(std::int64_t{5})
+        .number(std::uint32_t{735})
+        .bytes;
 }
 std::string commit() {
     return start('C')
@@ -47,7 +51,8 @@ std::string commit() {
         .bytes;
 }
 std::string relation(std::string_view name = "act_hi_varinst", std::uint32_t id = 9) {
-    Message message = start('R').number(id).text("public").text(name).mark('d').number(std::uint16_t{4});
+    Message message =
+        start('R').number(id).text("public").text(name).mark('d').number(std::uint16_t{4});
     for (const char* column : {"id_", "text_", "new_in_7_25_", "name_"}) {
         message.mark('\0').text(column).number(std::uint32_t{25}).number(std::int32_t{-1});
     }
@@ -68,7 +73,8 @@ std::string insert() {
 Transaction decode_all(std::initializer_list<std::string> messages) {
     PgoutputDecoder decoder({.epoch = 2});
     std::optional<Transaction> last;
-    for (const auto& message : messages) last = decoder.decode(message).value();
+    for (const auto& message : messages)
+        last = decoder.decode(message).value();
     return std::move(last).value();
 }
 
@@ -88,10 +94,24 @@ TEST(Pgoutput, a_commit_gives_the_transaction_with_the_columns_that_are_read) {
 }
 
 TEST(Pgoutput, a_delete_knows_its_key_only_and_an_update_says_what_it_left_alone) {
-    const std::string erase = start('D').number(std::uint32_t{9}).mark('K').number(std::uint16_t{4})
-                                  .column("v1").mark('n').mark('n').mark('n').bytes;
-    const std::string update = start('U').number(std::uint32_t{9}).mark('N').number(std::uint16_t{4})
-                                   .column("v1").mark('u').mark('n').column("name").bytes;
+    const std::string erase = start('D')
+                                  .number(std::uint32_t{9})
+                                  .mark('K')
+                                  .number(std::uint16_t{4})
+                                  .column("v1")
+                                  .mark('n')
+                                  .mark('n')
+                                  .mark('n')
+                                  .bytes;
+    const std::string update = start('U')
+                                   .number(std::uint32_t{9})
+                                   .mark('N')
+                                   .number(std::uint16_t{4})
+                                   .column("v1")
+                                   .mark('u')
+                                   .mark('n')
+                                   .column("name")
+                                   .bytes;
     const Transaction transaction = decode_all({begin(), relation(), update, erase, commit()});
     EXPECT_TRUE(transaction.row(0).is_unchanged(camunda::hi_varinst::text));
     EXPECT_EQ(transaction.row(0).text(camunda::hi_varinst::name), "name");
@@ -102,9 +122,16 @@ TEST(Pgoutput, a_delete_knows_its_key_only_and_an_update_says_what_it_left_alone
 
 TEST(Pgoutput, other_tables_messages_types_and_origins_are_passed_over) {
     PgoutputDecoder decoder({});
-    const std::string message = start('M').mark('\1').number(std::uint64_t{7}).text("netbuild")
-                                    .number(std::uint32_t{2}).mark('o').mark('k').bytes;
-    const std::string truncate = start('T').number(std::uint32_t{1}).mark('\0').number(std::uint32_t{9}).bytes;
+    const std::string message = start('M')
+                                    .mark('\1')
+                                    .number(std::uint64_t{7})
+                                    .text("netbuild")
+                                    .number(std::uint32_t{2})
+                                    .mark('o')
+                                    .mark('k')
+                                    .bytes;
+    const std::string truncate =
+        start('T').number(std::uint32_t{1}).mark('\0').number(std::uint32_t{9}).bytes;
     for (const auto& bytes : {begin(), relation("act_new_table"), insert(), message, truncate,
                               start('Y').number(std::uint32_t{1}).text("").text("t").bytes,
                               start('O').number(std::uint64_t{1}).text("o").bytes}) {

@@ -20,8 +20,10 @@ int digits(std::string_view text, std::size_t from, std::size_t count) {
 std::optional<std::int64_t> parse_wall_time(std::string_view text) noexcept {
     if (text.size() < 19) return std::nullopt;
     const int year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
-    const int hour = digits(text, 11, 2), minute = digits(text, 14, 2), second = digits(text, 17, 2);
-    if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0) return std::nullopt;
+    const int hour = digits(text, 11, 2), minute = digits(text, 14, 2),
+              second = digits(text, 17, 2);
+    if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0)
+        return std::nullopt;
     int milliseconds = 0, scale = 100;
     for (std::size_t i = 20; i < text.size() && scale > 0; ++i, scale /= 10) {
         if (text[i] < '0' || text[i] > '9') break;

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The contract of ports/document_store.hpp, run on every adapter: an adapter's test instantiates the
-// suite with a type that has `DocumentStore& store()`, a fresh store for each object.
+// The contract of ports/document_store.hpp, run on every adapter: an adapter's test instantiates
+// the suite with a type that has `DocumentStore& store()`, a fresh store for each object.
 #include <gtest/gtest.h>
 
 #include "model/collections.hpp"
-#include "support/run.hpp"
 #include "ports/document_store.hpp"
+#include "support/run.hpp"
 
 namespace netbuild::test {
 
 inline constexpr std::string_view things = "contract_things";
 
-inline DocumentWrite document(std::string_view collection, std::string id, std::uint64_t lsn, Object members) {
+inline DocumentWrite document(std::string_view collection, std::string id, std::uint64_t lsn,
+                              Object members) {
     DocumentWrite write;
     write.collection = collection;
     write.id = id;
     write.lsn = lsn;
     Object body{{"_id", id}};
-    for (auto& member : members) body.set(member.key, std::move(member.value));
+    for (auto& member : members)
+        body.set(member.key, std::move(member.value));
     body.set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}});
     write.body = std::make_shared<const Value>(std::move(body));
     write.partition = write.id;
@@ -68,14 +70,21 @@ protected:
 TYPED_TEST_SUITE_P(DocumentStoreContract);
 
 TYPED_TEST_P(DocumentStoreContract, a_document_comes_back_with_every_type) {
-    const Object members{{"null", nullptr}, {"yes", true}, {"int", 7}, {"long", std::int64_t{1} << 50},
-                         {"double", 1.5}, {"text", "ä"}, {"at", Date{1'700'000'000'001}},
-                         {"bytes", Binary{std::string("\0\1", 2)}}, {"list", Array{1, "two"}},
+    const Object members{{"null", nullptr},
+                         {"yes", true},
+                         {"int", 7},
+                         {"long", std::int64_t{1} << 50},
+                         {"double", 1.5},
+                         {"text", "ä"},
+                         {"at", Date{1'700'000'000'001}},
+                         {"bytes", Binary{std::string("\0\1", 2)}},
+                         {"list", Array{1, "two"}},
                          {"object", Object{{"a", Object{{"b", Array{}}}}}}};
     this->apply({document(things, "a", 5, members)});
     const ValuePtr found = this->get("a");
     ASSERT_TRUE(found);
-    for (const auto& member : members) EXPECT_EQ(*found->at_path(member.key), member.value) << member.key;
+    for (const auto& member : members)
+        EXPECT_EQ(*found->at_path(member.key), member.value) << member.key;
     EXPECT_FALSE(this->get("b"));
 }
 
@@ -98,7 +107,8 @@ TYPED_TEST_P(DocumentStoreContract, an_older_or_equal_position_never_overwrites_
 }
 
 TYPED_TEST_P(DocumentStoreContract, an_event_document_is_kept_as_first_written) {
-    DocumentWrite event = document(collections::events, "7-0", 7, {{"lsn", std::int64_t{7}}, {"n", 1}});
+    DocumentWrite event =
+        document(collections::events, "7-0", 7, {{"lsn", std::int64_t{7}}, {"n", 1}});
     event.kind = DocumentWrite::Kind::insert_only;
     this->apply({}, {event});
     event.body = std::make_shared<const Value>(Object{{"_id", "7-0"}, {"n", 2}});
@@ -109,8 +119,10 @@ TYPED_TEST_P(DocumentStoreContract, an_event_document_is_kept_as_first_written) 
     EXPECT_EQ(*this->get("7-1", collections::events)->at_path("n"), Value(3));
 }
 
-TYPED_TEST_P(DocumentStoreContract, a_checkpoint_moves_forward_only_and_ends_a_load_at_its_own_position) {
-    Checkpoint checkpoint{"engine", "netbuild", Position::at(1, Lsn{100}), {"wal", "7300", 2}, true, 5'000'000};
+TYPED_TEST_P(DocumentStoreContract,
+             a_checkpoint_moves_forward_only_and_ends_a_load_at_its_own_position) {
+    Checkpoint checkpoint{"engine",           "netbuild", Position::at(1, Lsn{100}),
+                          {"wal", "7300", 2}, true,       5'000'000};
     EXPECT_FALSE(must(this->context, this->store().checkpoint("engine")));
     this->apply({}, {}, checkpoint);
     checkpoint.loading = false;
@@ -123,7 +135,8 @@ TYPED_TEST_P(DocumentStoreContract, a_checkpoint_moves_forward_only_and_ends_a_l
     EXPECT_EQ(stored->slot, "netbuild");
     checkpoint.position = Position::at(1, Lsn{99});
     this->apply({}, {}, checkpoint);
-    EXPECT_EQ(must(this->context, this->store().checkpoint("engine"))->position, Position::at(1, Lsn{100}));
+    EXPECT_EQ(must(this->context, this->store().checkpoint("engine"))->position,
+              Position::at(1, Lsn{100}));
     must(this->context, this->store().erase_checkpoint("engine"));
     EXPECT_FALSE(must(this->context, this->store().checkpoint("engine")));
 }
@@ -137,10 +150,13 @@ TYPED_TEST_P(DocumentStoreContract, a_batch_again_changes_nothing) {
 }
 
 TYPED_TEST_P(DocumentStoreContract, filters_find_exactly_what_matches) {
-    this->apply({document(things, "a", 1, {{"kind", "x"}, {"rank", 1}, {"v", Object{{"n", "hello"}}}, {"map", Object{}}}),
-                 document(things, "b", 1, {{"kind", "x"}, {"rank", 2}, {"v", Object{{"n", 7}}}, {"map", Object{{"k", 1}}}}),
-                 document(things, "c", 1, {{"kind", nullptr}, {"rank", 3}, {"list", Array{"p", "q"}}}),
-                 document(things, "d", 1, {{"kind", "y.z*"}, {"at", Date{50}}})});
+    this->apply(
+        {document(things, "a", 1,
+                  {{"kind", "x"}, {"rank", 1}, {"v", Object{{"n", "hello"}}}, {"map", Object{}}}),
+         document(things, "b", 1,
+                  {{"kind", "x"}, {"rank", 2}, {"v", Object{{"n", 7}}}, {"map", Object{{"k", 1}}}}),
+         document(things, "c", 1, {{"kind", nullptr}, {"rank", 3}, {"list", Array{"p", "q"}}}),
+         document(things, "d", 1, {{"kind", "y.z*"}, {"at", Date{50}}})});
     using Op = Condition::Operator;
     const auto with = [&](std::vector<Condition> all) {
         Query query = this->all();
@@ -162,7 +178,8 @@ TYPED_TEST_P(DocumentStoreContract, filters_find_exactly_what_matches) {
     EXPECT_EQ(with({{"list", Op::equal, "q"}}), (Ids{"c"}));
     EXPECT_EQ(with({{"v", Op::exists, true}}), (Ids{"a", "b"}));
     EXPECT_EQ(with({{"kind", Op::exists, true}}), (Ids{"a", "b", "c", "d"}));
-    EXPECT_EQ(with({{"map", Op::empty, true}}), (Ids{"a", "c", "d"})) << "what is not there has no members";
+    EXPECT_EQ(with({{"map", Op::empty, true}}), (Ids{"a", "c", "d"}))
+        << "what is not there has no members";
     EXPECT_EQ(with({{"map", Op::empty, false}}), (Ids{"b"}));
     EXPECT_EQ(with({{"at", Op::greater, Date{49}}}), (Ids{"d"}));
     EXPECT_EQ(with({{"at", Op::greater, 49}}), (Ids{})) << "a number is no date";
@@ -184,7 +201,11 @@ TYPED_TEST_P(DocumentStoreContract, pages_follow_each_other_without_gap_or_doubl
     }
     this->apply(std::move(documents));
     for (const std::vector<SortKey>& sort :
-         std::vector<std::vector<SortKey>>{{}, {{"rank", true}}, {{"rank", false}}, {{"kind", false}, {"rank", true}}, {{"unindexed", true}}}) {
+         std::vector<std::vector<SortKey>>{{},
+                                           {{"rank", true}},
+                                           {{"rank", false}},
+                                           {{"kind", false}, {"rank", true}},
+                                           {{"unindexed", true}}}) {
         Query whole = this->all();
         whole.sort = sort;
         const auto expected = this->ids(whole);
@@ -194,7 +215,8 @@ TYPED_TEST_P(DocumentStoreContract, pages_follow_each_other_without_gap_or_doubl
         page.limit = 4;
         while (true) {
             const auto found = must(this->context, this->store().find(page));
-            for (const auto& one : found) paged.emplace_back(one->at_path("_id")->string_or());
+            for (const auto& one : found)
+                paged.emplace_back(one->at_path("_id")->string_or());
             if (found.size() < page.limit) break;
             page.after.clear();
             for (const SortKey& key : sort) {
@@ -208,7 +230,8 @@ TYPED_TEST_P(DocumentStoreContract, pages_follow_each_other_without_gap_or_doubl
 }
 
 TYPED_TEST_P(DocumentStoreContract, members_can_be_left_out_and_queries_share_a_snapshot) {
-    this->apply({document(things, "a", 1, {{"big", "x"}, {"in", Object{{"big", "y"}, {"small", 1}}}})});
+    this->apply(
+        {document(things, "a", 1, {{"big", "x"}, {"in", Object{{"big", "y"}, {"small", 1}}}})});
     Query query = this->all();
     query.without = {"big", "in.big"};
     const auto answers = must(this->context, this->store().find_together({query, this->all()}));

@@ -8,7 +8,8 @@
 
 namespace netbuild::test {
 
-inline StreamEventPtr stream_event(std::uint64_t number, std::uint32_t ordinal, std::string type = "process:started") {
+inline StreamEventPtr stream_event(std::uint64_t number, std::uint32_t ordinal,
+                                   std::string type = "process:started") {
     auto event = std::make_shared<StreamEvent>();
     event->position = {number, ordinal};
     event->type = std::move(type);
@@ -22,7 +23,9 @@ template <class Adapter>
 class EventBusContract : public testing::Test {
 protected:
     EventBus& bus() { return adapter.bus(); }
-    Position append(std::vector<StreamEventPtr> events) { return must(context, bus().append(std::move(events))); }
+    Position append(std::vector<StreamEventPtr> events) {
+        return must(context, bus().append(std::move(events)));
+    }
     std::vector<StreamEventPtr> read(Position after, std::size_t count = 100,
                                      Clock::duration wait = Clock::duration::zero()) {
         return must(context, bus().read(after, count, wait));
@@ -35,7 +38,9 @@ TYPED_TEST_SUITE_P(EventBusContract);
 TYPED_TEST_P(EventBusContract, events_come_back_in_order_and_whole) {
     EXPECT_TRUE(must(this->context, this->bus().last()).is_zero());
     EXPECT_TRUE(must(this->context, this->bus().first()).is_zero());
-    EXPECT_EQ(this->append({stream_event(5, 0), stream_event(5, 1, "task:created"), stream_event(9, 0)}), (Position{9, 0}));
+    EXPECT_EQ(
+        this->append({stream_event(5, 0), stream_event(5, 1, "task:created"), stream_event(9, 0)}),
+        (Position{9, 0}));
     const auto events = this->read({});
     ASSERT_EQ(events.size(), 3u);
     EXPECT_EQ(events[1]->position, (Position{5, 1}));

@@ -11,13 +11,15 @@ namespace {
 struct Mongo {
     explicit Mongo(asio::io_context&) {}
     DocumentStore& store() { return store_; }
-    MongoStore store_{{.uri = mongodb_address() + "/" + unique_name("contract"), .pool_min = 2, .threads = 4}};
+    MongoStore store_{
+        {.uri = mongodb_address() + "/" + unique_name("contract"), .pool_min = 2, .threads = 4}};
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Mongo, DocumentStoreContract, Mongo);
 
 TEST(MongoStore, a_server_that_is_away_is_unavailable) {
     asio::io_context context;
-    MongoStore store({.uri = "mongodb://127.0.0.1:1/x", .server_selection_timeout = std::chrono::milliseconds(50)});
+    MongoStore store({.uri = "mongodb://127.0.0.1:1/x",
+                      .server_selection_timeout = std::chrono::milliseconds(50)});
     EXPECT_EQ(run(context, store.ping()).error().code(), ErrorCode::unavailable);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pipeline is killed at every await, one run each, with the operation not begun, done in part or
-// done and its answer lost; then a new process goes on. Content, events and the confirmed Position
-// must be those of a run that was never disturbed.
+// The pipeline is killed at every await, one run each, with the operation not begun, done in part
+// or done and its answer lost; then a new process goes on. Content, events and the confirmed
+// Position must be those of a run that was never disturbed.
 #include <gtest/gtest.h>
 
 #include "memory/memory_bus.hpp"
@@ -39,7 +39,8 @@ private:
 /// Every other one, so that of some instances a part is there and of others not.
 void halve(std::vector<DocumentWrite>& writes) {
     std::vector<DocumentWrite> kept;
-    for (std::size_t i = 0; i < writes.size(); i += 2) kept.push_back(std::move(writes[i]));
+    for (std::size_t i = 0; i < writes.size(); i += 2)
+        kept.push_back(std::move(writes[i]));
     writes = std::move(kept);
 }
 
@@ -72,9 +73,11 @@ public:
     awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart start) override {
         // A slot gives what was not confirmed, whatever it is asked for.
         from_ = std::max(start.after.value_or(Position{}), history_.confirmed);
-        EXPECT_GE(start.after.value_or(Position{}), history_.confirmed) << "confirmed before it was durable";
+        EXPECT_GE(start.after.value_or(Position{}), history_.confirmed)
+            << "confirmed before it was durable";
         next_ = 0;
-        co_return co_await whole_or_nothing<std::unique_ptr<EngineSnapshot>>(life_, [this] { return no_snapshot(); });
+        co_return co_await whole_or_nothing<std::unique_ptr<EngineSnapshot>>(
+            life_, [this] { return no_snapshot(); });
     }
     awaitable<result<ChangeBatch>> next() override {
         co_return co_await whole_or_nothing<ChangeBatch>(life_, [this] { return batch(); });
@@ -89,10 +92,14 @@ private:
     static constexpr std::size_t batch_transactions = 7;
     awaitable<result<SourceIdentity>> identity() { co_return SourceIdentity{"wal", "1", 1}; }
     awaitable<result<Lsn>> end() { co_return history_.transactions.back().position.lsn(); }
-    awaitable<result<std::unique_ptr<EngineSnapshot>>> no_snapshot() { co_return std::unique_ptr<EngineSnapshot>(); }
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> no_snapshot() {
+        co_return std::unique_ptr<EngineSnapshot>();
+    }
     awaitable<result<ChangeBatch>> batch() {
         ChangeBatch batch;
-        for (; next_ < history_.transactions.size() && batch.transactions.size() < batch_transactions; ++next_) {
+        for (;
+             next_ < history_.transactions.size() && batch.transactions.size() < batch_transactions;
+             ++next_) {
             const Transaction& one = history_.transactions[next_];
             if (one.position <= from_) continue;
             Transaction copy;
@@ -143,16 +150,23 @@ public:
         co_return result<void>{};
     }
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
-        co_return co_await whole_or_nothing<std::optional<Checkpoint>>(life_, [&] { return store_.checkpoint(engine); });
+        co_return co_await whole_or_nothing<std::optional<Checkpoint>>(
+            life_, [&] { return store_.checkpoint(engine); });
     }
-    awaitable<result<void>> erase_checkpoint(std::string engine) override { return store_.erase_checkpoint(engine); }
-    awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection, std::vector<std::string> ids) override {
-        co_return co_await whole_or_nothing<std::vector<ValuePtr>>(life_, [&] { return store_.get(collection, ids); });
+    awaitable<result<void>> erase_checkpoint(std::string engine) override {
+        return store_.erase_checkpoint(engine);
+    }
+    awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
+                                                 std::vector<std::string> ids) override {
+        co_return co_await whole_or_nothing<std::vector<ValuePtr>>(
+            life_, [&] { return store_.get(collection, ids); });
     }
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override {
-        co_return co_await whole_or_nothing<std::vector<ValuePtr>>(life_, [&] { return store_.find(query); });
+        co_return co_await whole_or_nothing<std::vector<ValuePtr>>(
+            life_, [&] { return store_.find(query); });
     }
-    awaitable<result<std::vector<std::vector<ValuePtr>>>> find_together(std::vector<Query> queries) override {
+    awaitable<result<std::vector<std::vector<ValuePtr>>>>
+    find_together(std::vector<Query> queries) override {
         return store_.find_together(std::move(queries));
     }
     awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override {
@@ -183,10 +197,13 @@ public:
         co_return co_await whole_or_nothing<Position>(life_, [&] { return bus_.last(); });
     }
     awaitable<result<Position>> first() override { return bus_.first(); }
-    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count, Clock::duration wait) override {
+    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
+                                                        Clock::duration wait) override {
         return bus_.read(after, count, wait);
     }
-    awaitable<result<void>> trim_before(Position position) override { return bus_.trim_before(position); }
+    awaitable<result<void>> trim_before(Position position) override {
+        return bus_.trim_before(position);
+    }
 
 private:
     MemoryBus& bus_;
@@ -197,12 +214,15 @@ private:
 class World {
 public:
     explicit World(std::uint64_t seed) {
-        SimulatorSource simulator({.seed = seed, .instances = 6, .tenants = 2, .start_at_us = 1'700'000'000'000'000}, clock);
+        SimulatorSource simulator(
+            {.seed = seed, .instances = 6, .tenants = 2, .start_at_us = 1'700'000'000'000'000},
+            clock);
         must(context, simulator.open({}));
         for (bool end = false; !end;) {
             auto batch = must(context, simulator.next());
             end = batch.end;
-            for (auto& one : batch.transactions) history.transactions.push_back(std::move(one));
+            for (auto& one : batch.transactions)
+                history.transactions.push_back(std::move(one));
         }
     }
     /// True if it lived to the end.
@@ -218,7 +238,9 @@ public:
         options.cache_documents_max = 8;  // documents come back from the store
         options.publish_events_max = 5;
         options.projection.retention = retention;
-        sync::Pipeline pipeline(options, {source, mortal_store, mortal_bus, clock, random, context.get_executor()}, progress);
+        sync::Pipeline pipeline(
+            options, {source, mortal_store, mortal_bus, clock, random, context.get_executor()},
+            progress);
         const auto outcome = run(context, pipeline.run());
         if (outcome) {
             EXPECT_EQ(progress.applied, history.transactions.back().position);
@@ -244,7 +266,8 @@ public:
         std::vector<std::string> events;
         for (const auto& document : must(context, store.find(query))) {
             for (const auto& event : stream_events(*document)) {
-                events.push_back(to_string(event->position) + " " + event->type + " " + event->payload);
+                events.push_back(to_string(event->position) + " " + event->type + " " +
+                                 event->payload);
             }
         }
         return events;
@@ -261,11 +284,13 @@ public:
 constexpr int never = -1;
 
 /// The first difference of two lists, or empty.
-std::string difference(const std::vector<std::string>& found, const std::vector<std::string>& expected) {
+std::string difference(const std::vector<std::string>& found,
+                       const std::vector<std::string>& expected) {
     for (std::size_t i = 0; i < std::max(found.size(), expected.size()); ++i) {
         const std::string one = i < found.size() ? found[i] : "nothing";
         const std::string other = i < expected.size() ? expected[i] : "nothing";
-        if (one != other) return "at " + std::to_string(i) + ":\n  found    " + one + "\n  expected " + other;
+        if (one != other)
+            return "at " + std::to_string(i) + ":\n  found    " + one + "\n  expected " + other;
     }
     return {};
 }
@@ -299,7 +324,8 @@ TEST(Pipeline, many_kills_in_a_row_end_in_the_same_documents_and_events) {
         World world(seed);
         Random random(seed);
         int lives = 0;
-        while (!world.live(static_cast<int>(5 + random.below(40)), static_cast<Death>(random.below(3)))) {
+        while (!world.live(static_cast<int>(5 + random.below(40)),
+                           static_cast<Death>(random.below(3)))) {
             if (++lives > 200) break;
         }
         if (lives > 200) ASSERT_TRUE(world.live(never, Death::before));

@@ -12,7 +12,9 @@ namespace netbuild::test {
 /// Where the stack's server listens whose port is `offset` past the base (tools/stack.py).
 inline std::string server_port(int offset) {
     const char* base = std::getenv("NETBUILD_TEST_PORT_BASE");
-    if (!base) throw std::runtime_error("NETBUILD_TEST_PORT_BASE is not set: run ./dev test, which starts the servers");
+    if (!base)
+        throw std::runtime_error(
+            "NETBUILD_TEST_PORT_BASE is not set: run ./dev test, which starts the servers");
     return std::to_string(std::stoi(base) + offset);
 }
 inline std::string mongodb_address() {

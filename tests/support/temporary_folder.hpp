@@ -11,7 +11,8 @@ namespace netbuild::test {
 class TemporaryFolder {
 public:
     TemporaryFolder() {
-        std::string made = (std::filesystem::temp_directory_path() / "netbuild-test-XXXXXX").string();
+        std::string made =
+            (std::filesystem::temp_directory_path() / "netbuild-test-XXXXXX").string();
         if (!mkdtemp(made.data())) throw std::runtime_error("no temporary folder");
         path_ = made;
     }

@@ -14,19 +14,22 @@ namespace netbuild::app {
 
 /// What the configuration names, made but not yet connected.
 [[nodiscard]] std::unique_ptr<DocumentStore> make_store(const Configuration& configuration);
-[[nodiscard]] std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
-                                                 const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<EventBus>
+make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
-                                                        const asio::any_io_executor& executor, Clock& clock);
+                                                        const asio::any_io_executor& executor,
+                                                        Clock& clock);
 /// Null if it is not configured.
-[[nodiscard]] std::unique_ptr<postgres::Pool> make_pool(const Configuration& configuration,
-                                                        const asio::any_io_executor& executor, Clock& clock);
-[[nodiscard]] std::unique_ptr<ProcessEngine> make_database_engine(const Configuration& configuration, postgres::Pool* pool,
-                                                                  const TimeZone& zone);
-[[nodiscard]] std::unique_ptr<ProcessEngine> make_rest_engine(const Configuration& configuration,
-                                                              const asio::any_io_executor& executor);
+[[nodiscard]] std::unique_ptr<postgres::Pool>
+make_pool(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
+[[nodiscard]] std::unique_ptr<ProcessEngine>
+make_database_engine(const Configuration& configuration, postgres::Pool* pool,
+                     const TimeZone& zone);
+[[nodiscard]] std::unique_ptr<ProcessEngine>
+make_rest_engine(const Configuration& configuration, const asio::any_io_executor& executor);
 [[nodiscard]] std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuration,
-                                                             const asio::any_io_executor& executor, Clock& clock);
+                                                             const asio::any_io_executor& executor,
+                                                             Clock& clock);
 [[nodiscard]] postgres::ConnectionOptions postgres_options(const Configuration& configuration);
 /// invalid_configuration: an unknown time zone.
 [[nodiscard]] result<sync::PipelineOptions> pipeline_options(const Configuration& configuration);

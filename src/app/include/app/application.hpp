@@ -22,7 +22,8 @@ struct Roles {
 /// The whole product for one configuration, on one executor.
 class Application {
 public:
-    static result<std::unique_ptr<Application>> create(asio::any_io_executor executor, Configuration configuration);
+    static result<std::unique_ptr<Application>> create(asio::any_io_executor executor,
+                                                       Configuration configuration);
     ~Application();
 
     /// Stores and, with `source`, the source answer. unavailable names the first that does not;

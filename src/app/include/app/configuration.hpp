@@ -20,7 +20,8 @@ struct SettingInfo {
     std::string_view key; // "postgres.host"
     SettingType type;
     std::string_view default_value;
-    /// Names that deployments already have, such as POSTGRES_HOST; empty: NETBUILD_<SECTION>_<KEY> only.
+    /// Names that deployments already have, such as POSTGRES_HOST; empty: NETBUILD_<SECTION>_<KEY>
+    /// only.
     std::string_view environment;
     bool secret;
     /// The allowed values, separated by |; empty: any.
@@ -29,7 +30,8 @@ struct SettingInfo {
 };
 [[nodiscard]] std::span<const SettingInfo> settings() noexcept;
 
-/// The effective configuration: defaults, overridden by netbuild.toml, by the environment, by flags.
+/// The effective configuration: defaults, overridden by netbuild.toml, by the environment, by
+/// flags.
 class Configuration {
 public:
     struct Setting {
@@ -40,9 +42,10 @@ public:
     using Environment = std::map<std::string, std::string>;
     using Flags = std::map<std::string, std::string>; // key → value
 
-    /// `file` empty: ./netbuild.toml if there is one. invalid_configuration names key, file and line.
-    [[nodiscard]] static result<Configuration> load(const std::string& file, const Environment& environment,
-                                                    const Flags& flags);
+    /// `file` empty: ./netbuild.toml if there is one. invalid_configuration names key, file and
+    /// line.
+    [[nodiscard]] static result<Configuration>
+    load(const std::string& file, const Environment& environment, const Flags& flags);
     /// The process's environment.
     [[nodiscard]] static Environment environment();
 

@@ -36,9 +36,7 @@ public:
     }
 
     /// Worth another try without any change by a human.
-    [[nodiscard]] bool transient() const noexcept {
-        return error_class() == ErrorClass::transient;
-    }
+    [[nodiscard]] bool transient() const noexcept { return error_class() == ErrorClass::transient; }
 
 private:
     ErrorCode code_ = ErrorCode::internal;

@@ -9,7 +9,8 @@
 
 namespace netbuild {
 
-/// A place in PostgreSQL's write-ahead log, in bytes (https://www.postgresql.org/docs/current/datatype-pg-lsn.html).
+/// A place in PostgreSQL's write-ahead log, in bytes
+/// (https://www.postgresql.org/docs/current/datatype-pg-lsn.html).
 enum class Lsn : std::uint64_t {};
 
 [[nodiscard]] constexpr std::uint64_t to_number(Lsn lsn) noexcept {

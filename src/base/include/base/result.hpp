@@ -50,4 +50,5 @@ public:
 #define CO_TRY(declaration, ...)                                                                   \
     NETBUILD_TRY_(NETBUILD_JOIN(try_, __COUNTER__), co_return, declaration, __VA_ARGS__)
 #define TRY_VOID(...) NETBUILD_TRY_VOID_(NETBUILD_JOIN(try_, __COUNTER__), return, __VA_ARGS__)
-#define CO_TRY_VOID(...) NETBUILD_TRY_VOID_(NETBUILD_JOIN(try_, __COUNTER__), co_return, __VA_ARGS__)
+#define CO_TRY_VOID(...)                                                                           \
+    NETBUILD_TRY_VOID_(NETBUILD_JOIN(try_, __COUNTER__), co_return, __VA_ARGS__)

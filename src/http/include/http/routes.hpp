@@ -35,7 +35,8 @@ public:
     awaitable<void> stream(Request request, Stream& stream) override;
 
 private:
-    awaitable<result<query::Answer>> answer(const Request& request, std::vector<std::string> segments);
+    awaitable<result<query::Answer>> answer(const Request& request,
+                                            std::vector<std::string> segments);
     awaitable<Response> plain(const Request& request, bool& found);
     awaitable<result<void>> follow(Position after, std::string room, Stream& stream);
     awaitable<result<Position>> catch_up(Position after, const std::string& room, Stream& stream);

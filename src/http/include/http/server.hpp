@@ -53,8 +53,8 @@ public:
     virtual awaitable<void> stream(Request request, Stream& stream) = 0;
 };
 
-/// HTTP/1.1 with keep-alive, on one executor. What is no HTTP, too large or too slow is answered with
-/// 4xx and the connection ends.
+/// HTTP/1.1 with keep-alive, on one executor. What is no HTTP, too large or too slow is answered
+/// with 4xx and the connection ends.
 class Server {
 public:
     struct Options {

@@ -22,7 +22,7 @@ public:
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
-                                                       Clock::duration wait) override;
+                                                        Clock::duration wait) override;
     awaitable<result<void>> trim_before(Position position) override;
 
 private:

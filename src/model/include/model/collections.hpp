@@ -19,8 +19,8 @@ inline constexpr std::string_view projected[] = {process_definitions, task_execu
 
 namespace netbuild {
 
-/// A name of a user's (a variable, a JSON key) as a document key: '%', '.', '$' become %25, %2E, %24,
-/// so that no path of a store can be confused. Reversible.
+/// A name of a user's (a variable, a JSON key) as a document key: '%', '.', '$' become %25, %2E,
+/// %24, so that no path of a store can be confused. Reversible.
 [[nodiscard]] std::string escape_key(std::string_view name);
 [[nodiscard]] std::string unescape_key(std::string_view key);
 

@@ -29,7 +29,8 @@ struct Cell {
     std::string_view text;
 };
 
-/// A change of one row. `cells` are indexed by the table's column enum. A view into its Transaction.
+/// A change of one row. `cells` are indexed by the table's column enum. A view into its
+/// Transaction.
 struct Row {
     camunda::Table table;
     RowOperation operation;
@@ -98,8 +99,9 @@ public:
     [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
     [[nodiscard]] Row row(std::size_t index) const noexcept {
         const Entry& entry = rows_[index];
-        return {entry.table, entry.operation,
-                std::span(cells_).subspan(entry.first_cell, camunda::info(entry.table).columns.size())};
+        return {
+            entry.table, entry.operation,
+            std::span(cells_).subspan(entry.first_cell, camunda::info(entry.table).columns.size())};
     }
     /// Bytes of text and bookkeeping, for limits.
     [[nodiscard]] std::size_t bytes() const noexcept {

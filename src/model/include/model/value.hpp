@@ -43,7 +43,9 @@ public:
 
     [[nodiscard]] const Value* find(std::string_view key) const noexcept;
     [[nodiscard]] Value* find(std::string_view key) noexcept;
-    [[nodiscard]] bool contains(std::string_view key) const noexcept { return find(key) != nullptr; }
+    [[nodiscard]] bool contains(std::string_view key) const noexcept {
+        return find(key) != nullptr;
+    }
     /// Sets or replaces.
     Value& set(std::string_view key, Value value);
     /// The member `key`, made an empty object if it is missing or no object.

@@ -11,8 +11,8 @@ namespace netbuild {
 class MongoStore final : public DocumentStore {
 public:
     struct Options {
-        /// mongodb://… or mongodb+srv://…; TLS and authentication by its options. The database is that
-        /// of the path, else `netbuild`.
+        /// mongodb://… or mongodb+srv://…; TLS and authentication by its options. The database is
+        /// that of the path, else `netbuild`.
         std::string uri;
         std::size_t pool_max = 50;
         /// Clients that are connected at start.

@@ -32,7 +32,8 @@ struct ChangeBatch {
 
     [[nodiscard]] std::size_t bytes() const noexcept {
         std::size_t sum = 0;
-        for (const auto& transaction : transactions) sum += transaction.bytes();
+        for (const auto& transaction : transactions)
+            sum += transaction.bytes();
         return sum;
     }
 };
@@ -76,7 +77,8 @@ public:
     /// nothing to load. slot_in_use while another worker has the stream; not_found if `after` is
     /// given and the stream to resume (the slot) is gone.
     virtual awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart start) = 0;
-    /// Waits for at least one transaction or an advance of the position. corrupt: stop, confirm nothing.
+    /// Waits for at least one transaction or an advance of the position. corrupt: stop, confirm
+    /// nothing.
     virtual awaitable<result<ChangeBatch>> next() = 0;
     /// All at or before it is durable downstream and need not come again. Sent by the source in its
     /// own time. Never goes back.

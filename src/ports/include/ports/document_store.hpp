@@ -113,7 +113,8 @@ struct Query {
     /// `_id` is always added as the last key, ascending, so that the order is total.
     std::vector<SortKey> sort;
     std::size_t limit = 50;
-    /// Values of the sort keys and the _id of the last item of the page before; empty: from the start.
+    /// Values of the sort keys and the _id of the last item of the page before; empty: from the
+    /// start.
     std::vector<Value> after;
     /// Members to leave out of the answer (dotted paths).
     std::vector<std::string> without;
@@ -126,7 +127,8 @@ class DocumentStore {
 public:
     virtual ~DocumentStore() = default;
 
-    /// Connects if need be and creates what is missing (collections, indexes). unavailable, unauthorized.
+    /// Connects if need be and creates what is missing (collections, indexes). unavailable,
+    /// unauthorized.
     virtual awaitable<result<void>> prepare(std::span<const CollectionSpec> collections) = 0;
     virtual awaitable<result<void>> ping() = 0;
 

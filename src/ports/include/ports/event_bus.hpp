@@ -42,7 +42,7 @@ public:
     virtual awaitable<result<Position>> first() = 0;
     /// Up to `count` events after `after`, oldest first; waits up to `wait` for the first one.
     virtual awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
-                                                               Clock::duration wait) = 0;
+                                                                Clock::duration wait) = 0;
     /// Drops entries before `position`.
     virtual awaitable<result<void>> trim_before(Position position) = 0;
 };

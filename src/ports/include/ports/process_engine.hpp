@@ -29,7 +29,8 @@ struct EngineExecution {
     Array active_tasks;
 };
 
-/// The live engine: process state and tasks. Contract: `tests/contract/process_engine_contract.hpp`.
+/// The live engine: process state and tasks. Contract:
+/// `tests/contract/process_engine_contract.hpp`.
 class ProcessEngine {
 public:
     virtual ~ProcessEngine() = default;

@@ -15,7 +15,8 @@ using OrderedDocument = std::pair<std::vector<Value>, ValuePtr>;
 /// Adds a matching document unless it is at or before `query.after`.
 void add_ordered(const Query& query, ValuePtr document, std::vector<OrderedDocument>& found);
 /// Sorted, at most `query.limit`, without the members of `query.without`.
-[[nodiscard]] std::vector<ValuePtr> take_page(const Query& query, std::vector<OrderedDocument> found);
+[[nodiscard]] std::vector<ValuePtr> take_page(const Query& query,
+                                              std::vector<OrderedDocument> found);
 /// The document without the members of `query.without`.
 [[nodiscard]] ValuePtr without_members(const Query& query, ValuePtr document);
 

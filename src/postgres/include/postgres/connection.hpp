@@ -61,7 +61,8 @@ public:
     awaitable<result<Rows>> query(Statement statement);
     /// All of them in one round trip; an error ends them all.
     awaitable<result<std::vector<Rows>>> pipeline(std::vector<Statement> statements);
-    /// Text that may hold several statements or a command of the replication protocol; the last rows.
+    /// Text that may hold several statements or a command of the replication protocol; the last
+    /// rows.
     awaitable<result<Rows>> simple(std::string sql);
 
     /// START_REPLICATION …: from here on only the copy functions.

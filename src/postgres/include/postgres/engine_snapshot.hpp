@@ -10,8 +10,8 @@ namespace netbuild::postgres {
 
 /// A snapshot of the engine's tables with its place in the WAL, without disturbing the capture: a
 /// temporary slot is made for it and ends with this call.
-awaitable<result<std::unique_ptr<EngineSnapshot>>> take_snapshot(asio::any_io_executor executor, Clock& clock,
-                                                                 ConnectionOptions options, std::string schema,
-                                                                 std::uint32_t epoch);
+awaitable<result<std::unique_ptr<EngineSnapshot>>>
+take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions options,
+              std::string schema, std::uint32_t epoch);
 
 } // namespace netbuild::postgres

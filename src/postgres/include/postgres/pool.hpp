@@ -24,7 +24,8 @@ public:
     /// Goes back to the pool with the lease, unless it is broken.
     class Lease {
     public:
-        Lease(Pool& pool, std::unique_ptr<Connection> connection) : pool_(&pool), connection_(std::move(connection)) {}
+        Lease(Pool& pool, std::unique_ptr<Connection> connection)
+            : pool_(&pool), connection_(std::move(connection)) {}
         Lease(Lease&& other) noexcept = default;
         Lease& operator=(Lease&& other) noexcept {
             std::swap(pool_, other.pool_);

@@ -66,10 +66,12 @@ public:
 
 private:
     awaitable<result<std::vector<ValuePtr>>> find_instances(std::string id, std::string by);
-    awaitable<result<Answer>> live(std::string id, std::string by, ProcessEngine& engine, std::string_view source);
-    [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks, Position position,
-                                  std::string_view source) const;
-    /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has those.
+    awaitable<result<Answer>> live(std::string id, std::string by, ProcessEngine& engine,
+                                   std::string_view source);
+    [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks,
+                                  Position position, std::string_view source) const;
+    /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has
+    /// those.
     awaitable<result<void>> add_forms(Array& tasks);
     awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks);
 

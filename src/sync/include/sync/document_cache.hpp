@@ -83,7 +83,8 @@ public:
 
 private:
     struct KeyHash {
-        std::size_t operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
+        std::size_t
+        operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
             return std::hash<std::string_view>{}(key.second) ^
                    reinterpret_cast<std::uintptr_t>(key.first.data());
         }

@@ -21,14 +21,14 @@ namespace netbuild::sync {
 /// The collections of the read model with the indexes that queries need; prepared at start.
 [[nodiscard]] std::vector<CollectionSpec> read_model_collections();
 
-/// capture → project → apply → publish, for one engine. Two coroutines on one executor: one projects
-/// transactions into documents in memory, the other makes what has gathered durable, publishes it
-/// and confirms it to the source. While a batch is on its way the next one gathers, so the batch
-/// size follows the store's speed.
+/// capture → project → apply → publish, for one engine. Two coroutines on one executor: one
+/// projects transactions into documents in memory, the other makes what has gathered durable,
+/// publishes it and confirms it to the source. While a batch is on its way the next one gathers, so
+/// the batch size follows the store's speed.
 ///
-/// Idempotence: a document is replaced whole and only by a later Position, an event document is kept
-/// as first written, the event stream refuses ids that it has passed. So whatever was applied in part
-/// when a process died is applied again with the same outcome.
+/// Idempotence: a document is replaced whole and only by a later Position, an event document is
+/// kept as first written, the event stream refuses ids that it has passed. So whatever was applied
+/// in part when a process died is applied again with the same outcome.
 class Pipeline {
 public:
     struct Ports {
@@ -94,7 +94,8 @@ private:
     std::uint32_t epoch_ = 0;
     Position projected_;
     Position checkpointed_;
-    /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was taken.
+    /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was
+    /// taken.
     Position history_end_;
     Batch open_;
     bool applying_ = false;

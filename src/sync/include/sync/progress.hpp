@@ -28,7 +28,8 @@ enum class State : unsigned char {
 /// Where a capture stands, for status, readiness and read-your-writes. Use from its executor only.
 class Progress {
 public:
-    Progress(const asio::any_io_executor& executor, Clock& clock) : clock_(clock), changed_(executor) {}
+    Progress(const asio::any_io_executor& executor, Clock& clock)
+        : clock_(clock), changed_(executor) {}
 
     State state = State::starting;
     /// Given out by the source; folded and durable in the store; in the event stream.
@@ -37,7 +38,8 @@ public:
     Position confirmed;
     /// Commit time of the last transaction captured and applied, µs since 1970 UTC.
     std::int64_t captured_commit_us = 0, applied_commit_us = 0;
-    std::uint64_t transactions = 0, row_changes = 0, events = 0, documents = 0, batches = 0, retries = 0;
+    std::uint64_t transactions = 0, row_changes = 0, events = 0, documents = 0, batches = 0,
+                  retries = 0;
     std::uint64_t orphan_rows = 0;
     std::uint64_t load_instances = 0, load_instances_estimate = 0;
     /// Which server is away and why; empty if none is.

@@ -24,7 +24,8 @@ struct ProjectedEvents {
     std::vector<DocumentWrite> documents;
     std::vector<StreamEventPtr> stream;
     /// A document held the transaction already: it was applied before, in part at least, and what
-    /// was computed here may lack events. All of them were stored then (events come first): use those.
+    /// was computed here may lack events. All of them were stored then (events come first): use
+    /// those.
     bool replay_seen = false;
 };
 
@@ -44,9 +45,10 @@ public:
     Projector(const ProjectionOptions& options, DocumentCache& cache)
         : options_(options), cache_(cache) {}
 
-    /// The documents that `transaction` reads or changes and that are not in the cache; call it again
-    /// after they were put there, until there are none (a task names its execution). With
-    /// `inserts_are_new`, documents that its INSERTs make are put into the cache as missing instead.
+    /// The documents that `transaction` reads or changes and that are not in the cache; call it
+    /// again after they were put there, until there are none (a task names its execution). With
+    /// `inserts_are_new`, documents that its INSERTs make are put into the cache as missing
+    /// instead.
     void collect_missing(const Transaction& transaction, bool inserts_are_new,
                          std::set<DocumentKey>& missing);
 

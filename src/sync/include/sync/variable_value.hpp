@@ -8,8 +8,8 @@
 
 namespace netbuild::sync {
 
-/// The value of an act_hi_varinst row. `bytes` is the bytea text of the act_ge_bytearray row that it
-/// names, if that is in the same transaction. nullopt: the row does not say (an unchanged TOAST
+/// The value of an act_hi_varinst row. `bytes` is the bytea text of the act_ge_bytearray row that
+/// it names, if that is in the same transaction. nullopt: the row does not say (an unchanged TOAST
 /// column, or bytes that were not rewritten): keep what the document has.
 [[nodiscard]] std::optional<Value> variable_value(const Row& row,
                                                   std::optional<std::string_view> bytes,

@@ -35,7 +35,8 @@ struct VerifyReport {
 
 /// Compares every projected document with the engine's tables at the snapshot's Position. The read
 /// model must have reached it. Memory: the ids of all documents.
-awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store, ProjectionOptions options,
+awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store,
+                                       ProjectionOptions options,
                                        std::function<void(const VerifyReport&)> on_progress);
 
 } // namespace netbuild::sync

@@ -8,7 +8,8 @@
 
 namespace netbuild {
 
-/// BSON (https://bsonspec.org/spec.html, version 1.1) for the types that Value has; members in order.
+/// BSON (https://bsonspec.org/spec.html, version 1.1) for the types that Value has; members in
+/// order.
 [[nodiscard]] std::string encode_bson(const Object& document);
 void append_bson(std::string& out, const Object& document);
 

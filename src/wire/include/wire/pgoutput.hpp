@@ -12,8 +12,8 @@
 
 namespace netbuild {
 
-/// PostgreSQL's logical replication stream, plugin pgoutput, proto_version 1, as PostgreSQL 14 to 17
-/// serve it (https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html):
+/// PostgreSQL's logical replication stream, plugin pgoutput, proto_version 1, as PostgreSQL 14 to
+/// 17 serve it (https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html):
 /// messages in, committed transactions of Camunda's tables out. Touches no socket.
 class PgoutputDecoder {
 public:
@@ -36,9 +36,9 @@ public:
 
     explicit PgoutputDecoder(Options options) : options_(std::move(options)) {}
 
-    /// One message, as it lies in an XLogData's payload. Returns the transaction that a Commit ends,
-    /// possibly without rows. `corrupt` with the offset inside the message: the stream cannot be
-    /// trusted any more, stop without confirming.
+    /// One message, as it lies in an XLogData's payload. Returns the transaction that a Commit
+    /// ends, possibly without rows. `corrupt` with the offset inside the message: the stream cannot
+    /// be trusted any more, stop without confirming.
     [[nodiscard]] result<std::optional<Transaction>> decode(std::string_view message);
     /// Between Begin and Commit.
     [[nodiscard]] bool in_transaction() const noexcept { return open_.has_value(); }
