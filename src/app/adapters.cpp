@@ -7,6 +7,7 @@
 #include "mongo/mongo_store.hpp"
 #include "postgres/database_clock.hpp"
 #include "postgres/replication_source.hpp"
+#include "recording/recording_source.hpp"
 #include "redis/redis_bus.hpp"
 #include "simulator/simulator_source.hpp"
 #include "sqlite/sqlite_store.hpp"
@@ -69,6 +70,10 @@ std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
             static_cast<std::uint64_t>(configuration.integer("simulator.instances"));
         options.instances_per_second = static_cast<double>(configuration.integer("simulator.rate"));
         return std::make_unique<SimulatorSource>(options, clock);
+    }
+    if (kind == "recording") {
+        return std::make_unique<RecordingSource>(
+            RecordingSource::Options{.path = configuration.text("engine.recording")});
     }
     ReplicationSource::Options options;
     options.connection = postgres_options(configuration);

@@ -35,6 +35,8 @@ void add_status(Registry registry);
 void add_queries(Registry registry);
 void add_events(Registry registry);
 void add_verify(Registry registry);
+void add_record(Registry registry);
+void add_doctor(Registry registry);
 void add_config(Registry registry);
 
 /// The configuration with a command's flags; logging is set by it.

@@ -13,8 +13,15 @@ import time
 
 from harness import ROOT, Failed, Netbuild, psql, say, stack_up, until
 
-LOADED, LIVE = 4000, 1500
 LOAD_KILLS, LIVE_KILLS = 3, 5
+
+
+class Size:
+    """Process instances before and during the capture; the MongoDB server of the tests takes about
+    2,000 writes a second."""
+
+    def __init__(self, mongodb):
+        self.loaded, self.live = (1500, 250) if mongodb else (4000, 1500)
 
 
 def scratch_database(stack, name):
@@ -74,8 +81,8 @@ def kill_while_loading(netbuild):
     say(f"  loaded: {report['documents']} documents equal")
 
 
-def kill_in_traffic(netbuild, stack):
-    writers = [generate(stack, LOADED + 1 + i * LIVE, LIVE) for i in range(2)]
+def kill_in_traffic(netbuild, stack, size):
+    writers = [generate(stack, size.loaded + 1 + i * size.live, size.live) for i in range(2)]
     for _ in range(LIVE_KILLS):
         before = sync_state(netbuild)["applied"]["position"]
         until("capture moves on", lambda: sync_state(netbuild).get("applied", {}).get("position") not in (None, before))
@@ -87,7 +94,7 @@ def kill_in_traffic(netbuild, stack):
             raise Failed("the load failed")
 
 
-def check_events(netbuild, stack, redis):
+def check_events(netbuild, stack, size, redis):
     out = subprocess.run([os.environ.get("NETBUILD", str(ROOT / "build/release/netbuild")), "events", "--config",
                           str(netbuild.config), "--json"], check=True, capture_output=True, text=True)
     events = [json.loads(line) for line in out.stdout.splitlines()]
@@ -95,7 +102,7 @@ def check_events(netbuild, stack, redis):
     positions = [tuple(map(int, position.split("-"))) for position, _ in stored]
     if positions != sorted(set(positions)):
         raise Failed("stored events are out of order or doubled")
-    for type_, expected in (("process:started", 2 * LIVE), ("process:completed", 2 * LIVE), ("task:created", 4 * LIVE)):
+    for type_, expected in (("process:started", 2 * size.live), ("process:completed", 2 * size.live), ("task:created", 4 * size.live)):
         found = sum(1 for _, one in stored if one == type_)
         if found != expected:
             raise Failed(f"{found} events {type_}, {expected} expected")
@@ -112,19 +119,20 @@ def main():
     parser.add_argument("--mongodb", action="store_true")
     parser.add_argument("--redis", action="store_true")
     arguments = parser.parse_args()
+    size = Size(arguments.mongodb)
     name = f"kill_{'m' if arguments.mongodb else 's'}{time.time_ns() // 1000000}"
     stack = scratch_database(stack_up(), name)
-    if generate(stack, 1, LOADED).wait() != 0:
+    if generate(stack, 1, size.loaded).wait() != 0:
         raise Failed("the load failed")
     with Netbuild(stack, name, mongodb=arguments.mongodb, redis=arguments.redis) as netbuild:
         kill_while_loading(netbuild)
-        kill_in_traffic(netbuild, stack)
+        kill_in_traffic(netbuild, stack, size)
         netbuild.api.get("/v1/executions?limit=1", **{"X-NetBuild-Min-Position": "now", "X-NetBuild-Wait": "60000"})
         code, report = netbuild.cli("verify")
         if code != 0 or report["differenceCount"]:
             raise Failed(f"verify: exit {code}, {report}")
         say(f"  verify: {report['documents']} documents equal")
-        check_events(netbuild, stack, arguments.redis)
+        check_events(netbuild, stack, size, arguments.redis)
     psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database {name} with (force)")
 
 
