@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 
+#include <filesystem>
+#include <fstream>
+
 #include <fmt/format.h>
 
+#include "demo_recording.hpp"
 #include "sync/content_hash.hpp"
 
 namespace netbuild::cli {
@@ -43,7 +47,7 @@ awaitable<result<void>> once(app::Application& application, bool json) {
 awaitable<result<void>> serve(app::Application& application) {
     CO_TRY_VOID(co_await application.connect(true, {}));
     const std::string base = "http://127.0.0.1:" + application.configuration().text("http.port");
-    fmt::print("NetBuild demo: orders run through the whole pipeline into {}\n\n"
+    fmt::print("\nThe recording is in; now orders run through the whole pipeline into {}.\n\n"
                "  executions   curl '{}/v1/executions?limit=3'\n"
                "  one of them  curl '{}/v1/executions/order-1001'\n"
                "  task list    curl '{}/v1/tasks?limit=3'\n"
@@ -54,40 +58,53 @@ awaitable<result<void>> serve(app::Application& application) {
     co_return co_await application.serve({.sync = true, .api = true});
 }
 
+/// The demo is the embedded default, whatever the environment says.
+result<app::Configuration> configuration_of(const Options& options, std::string source) {
+    return app::Configuration::load("", {},
+                                    {{"engine.source", std::move(source)},
+                                     {"engine.recording", options.folder + "/camunda.nbrec"},
+                                     {"simulator.instances", std::to_string(options.instances)},
+                                     {"simulator.rate", "2"},
+                                     {"http.port", options.port},
+                                     {"store.path", options.folder}});
+}
+
+result<void> unpack_recording(const std::string& folder) {
+    std::error_code ec;
+    std::filesystem::remove_all(folder, ec); // a demo begins anew
+    std::filesystem::create_directories(folder, ec);
+    std::ofstream file(folder + "/camunda.nbrec", std::ios::binary);
+    const auto bytes = demo_recording();
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    if (!file.flush()) return fail(ErrorCode::unavailable, folder + " cannot be written to");
+    return {};
+}
+
+result<void> demo(const Options& options, bool json) {
+    TRY_VOID(unpack_recording(options.folder));
+    TRY(auto recorded, configuration_of(options, "recording"));
+    TRY_VOID(run(std::move(recorded),
+                 [&](app::Application& application) { return once(application, json); }));
+    if (options.once) return {};
+    TRY(auto simulated, configuration_of(options, "simulator"));
+    return run(std::move(simulated),
+               [](app::Application& application) { return serve(application); });
+}
+
 } // namespace
 
 void add_demo(Registry registry) {
     auto options = std::make_shared<Options>();
-    CLI::App* command = registry.add("demo", "the main job on the embedded default");
-    command->add_flag("--once", options->once, "no server: process, print a summary, exit");
+    CLI::App* command = registry.add(
+        "demo",
+        "the main job on the embedded default: a recording of a real Camunda, then live orders");
+    command->add_flag("--once", options->once, "no server: the recording only, a summary, exit");
     command->add_option("--instances", options->instances, "simulated orders; 0: without end");
     command->add_option("--port", options->port, "of the HTTP API")->capture_default_str();
     command->add_option("--folder", options->folder, "where the demo's store lies")
         ->capture_default_str();
     command->callback([registry, options] {
-        registry.chosen = [registry, options]() -> result<void> {
-            // The demo is the embedded default whatever the environment says.
-            auto configuration = app::Configuration::load(
-                "", {},
-                {{"engine.source", "simulator"},
-                 {"simulator.instances", std::to_string(options->instances)},
-                 {"simulator.rate", options->once ? "0" : "2"},
-                 {"http.port", options->port},
-                 {"store.path", options->folder}});
-            if (!configuration) return std::move(configuration).error();
-            if (options->once && options->instances == 0) {
-                TRY_VOID(configuration->set("simulator.instances", "500", "demo"));
-            }
-            std::error_code ignored;
-            std::filesystem::remove_all(options->folder, ignored); // a demo begins anew
-            const bool json = registry.common.json;
-            if (options->once)
-                return run(std::move(*configuration), [json](app::Application& application) {
-                    return once(application, json);
-                });
-            return run(std::move(*configuration),
-                       [](app::Application& application) { return serve(application); });
-        };
+        registry.chosen = [registry, options] { return demo(*options, registry.common.json); };
     });
 }
 

@@ -36,34 +36,41 @@ void check_settings(const postgres::Rows& rows, Findings& findings) {
     if (wal_level == "logical") {
         ok(findings, "wal_level", wal_level);
     } else {
-        findings.push_back({"wal_level", "error", wal_level, "set wal_level = logical and restart PostgreSQL"});
+        findings.push_back(
+            {"wal_level", "error", wal_level, "set wal_level = logical and restart PostgreSQL"});
     }
     const std::int64_t version = number(rows.text(0, 1));
     if (version >= 140000) {
         ok(findings, "PostgreSQL version", std::to_string(version / 10000));
     } else {
-        findings.push_back({"PostgreSQL version", "error", std::to_string(version / 10000), "use PostgreSQL 14 or later"});
+        findings.push_back({"PostgreSQL version", "error", std::to_string(version / 10000),
+                            "use PostgreSQL 14 or later"});
     }
     if (rows.text(0, 2) == "t") {
         ok(findings, "replication right", "granted");
     } else {
-        findings.push_back({"replication right", "error", "this role may not replicate", "ALTER ROLE … REPLICATION"});
+        findings.push_back({"replication right", "error", "this role may not replicate",
+                            "ALTER ROLE … REPLICATION"});
     }
     const std::int64_t free_slots = number(rows.text(0, 3));
     if (free_slots > 0) {
         ok(findings, "replication slots", fmt::format("{} free", free_slots));
     } else {
-        findings.push_back({"replication slots", "error", "none is free", "raise max_replication_slots, or drop unused slots"});
+        findings.push_back({"replication slots", "error", "none is free",
+                            "raise max_replication_slots, or drop unused slots"});
     }
     if (number(rows.text(0, 4)) >= 0) {
         ok(findings, "max_slot_wal_keep_size", std::string(rows.text(0, 5)));
     } else {
-        findings.push_back({"max_slot_wal_keep_size", "warning", "unlimited: a stopped capture fills the disk with WAL",
+        findings.push_back({"max_slot_wal_keep_size", "warning",
+                            "unlimited: a stopped capture fills the disk with WAL",
                             "set max_slot_wal_keep_size, such as 50GB"});
     }
     // Created this many seconds ago by the engine's wall clock; empty without an instance.
     if (!rows.is_null(0, 6) && number(rows.text(0, 6)) < -60) {
-        findings.push_back({"engine.time_zone", "warning", fmt::format("the newest process instance starts {} s in the future", -number(rows.text(0, 6))),
+        findings.push_back({"engine.time_zone", "warning",
+                            fmt::format("the newest process instance starts {} s in the future",
+                                        -number(rows.text(0, 6))),
                             "set [engine] time_zone to the zone of the engine's JVM"});
     } else {
         ok(findings, "engine.time_zone", "no start time lies in the future");
@@ -90,34 +97,47 @@ awaitable<result<void>> check_postgres(app::Application& application, Findings& 
            co_await connection->query({fmt::format(
                "select current_setting('wal_level'), current_setting('server_version_num'), "
                "(select rolreplication or rolsuper from pg_roles where rolname = current_user), "
-               "current_setting('max_replication_slots')::int - (select count(*) from pg_replication_slots), "
+               "current_setting('max_replication_slots')::int - (select count(*) from "
+               "pg_replication_slots), "
                "(select setting from pg_settings where name = 'max_slot_wal_keep_size'), "
                "current_setting('max_slot_wal_keep_size'), "
-               "(select extract(epoch from (now() at time zone 'UTC') - max(start_time_))::bigint from {}.act_hi_procinst)",
+               "(select extract(epoch from (now() at time zone 'UTC') - max(start_time_))::bigint "
+               "from {}.act_hi_procinst)",
                schema)}));
     check_settings(rows, findings);
-    CO_TRY(const auto level, co_await connection->query({fmt::format(
-                                 "select value_ from {}.act_ge_property where name_ = 'historyLevel'", schema)}));
+    CO_TRY(const auto level,
+           co_await connection->query({fmt::format(
+               "select value_ from {}.act_ge_property where name_ = 'historyLevel'", schema)}));
     if (level.count() == 1 && level.text(0, 0) == "3") {
         ok(findings, "history level", "full");
     } else {
-        findings.push_back({"history level", "error", "not full: events would be missing", "set Camunda's history-level to full"});
+        findings.push_back({"history level", "error", "not full: events would be missing",
+                            "set Camunda's history-level to full"});
     }
-    CO_TRY(const auto removal, co_await connection->query({fmt::format(
-                                   "select count(*) from (select 1 from {}.act_hi_procinst where end_time_ is null and "
-                                   "removal_time_ is null limit 1) open", schema)}));
+    CO_TRY(const auto removal,
+           co_await connection->query({fmt::format(
+               "select count(*) from (select 1 from {}.act_hi_procinst where end_time_ is null and "
+               "removal_time_ is null limit 1) open",
+               schema)}));
     if (removal.text(0, 0) == "1") {
-        findings.push_back({"history removal time", "warning", "the end of a process rewrites all its history rows",
-                            "Camunda's history-removal-time-strategy: start writes a third less WAL"});
+        findings.push_back(
+            {"history removal time", "warning",
+             "the end of a process rewrites all its history rows",
+             "Camunda's history-removal-time-strategy: start writes a third less WAL"});
     }
-    CO_TRY(const auto slot, co_await connection->query({"select active, wal_status from pg_replication_slots where slot_name = $1",
-                                                        {configuration.text("engine.slot")}}));
+    CO_TRY(const auto slot,
+           co_await connection->query(
+               {"select active, wal_status from pg_replication_slots where slot_name = $1",
+                {configuration.text("engine.slot")}}));
     if (slot.count() == 0) {
         ok(findings, "slot", "not there yet: the first start makes it and loads the engine's data");
     } else if (slot.text(0, 1) == "lost") {
-        findings.push_back({"slot", "error", "its WAL is lost", "drop it: the next start loads the read model anew"});
+        findings.push_back({"slot", "error", "its WAL is lost",
+                            "drop it: the next start loads the read model anew"});
     } else {
-        ok(findings, "slot", fmt::format("{}, WAL {}", slot.text(0, 0) == "t" ? "active" : "not active", slot.text(0, 1)));
+        ok(findings, "slot",
+           fmt::format("{}, WAL {}", slot.text(0, 0) == "t" ? "active" : "not active",
+                       slot.text(0, 1)));
     }
     co_return result<void>{};
 }
@@ -127,7 +147,8 @@ awaitable<result<void>> check_redis(app::Application& application, Findings& fin
     if (!redis) co_return result<void>{};
     CO_TRY(const std::string policy, co_await redis->eviction_policy());
     if (policy.starts_with("allkeys-")) {
-        findings.push_back({"maxmemory-policy", "error", policy + " can throw the event stream away",
+        findings.push_back({"maxmemory-policy", "error",
+                            policy + " can throw the event stream away",
                             "set maxmemory-policy noeviction (or volatile-…)"});
     } else {
         ok(findings, "maxmemory-policy", policy);
@@ -135,7 +156,8 @@ awaitable<result<void>> check_redis(app::Application& application, Findings& fin
     co_return result<void>{};
 }
 
-void add_outcome(Findings& findings, std::string check, const result<void>& outcome, std::string mend) {
+void add_outcome(Findings& findings, std::string check, const result<void>& outcome,
+                 std::string mend) {
     if (outcome) {
         ok(findings, std::move(check), "answers");
     } else {
@@ -147,7 +169,8 @@ awaitable<result<void>> doctor(app::Application& application, bool json) {
     const auto& configuration = application.configuration();
     Findings findings;
     add_outcome(findings, std::string(app::store_kind(configuration)),
-                co_await application.store().prepare(sync::read_model_collections()), "check mongodb.uri, or store.path");
+                co_await application.store().prepare(sync::read_model_collections()),
+                "check mongodb.uri, or store.path");
     const auto bus = co_await application.bus().ping();
     add_outcome(findings, std::string(app::bus_kind(configuration)), bus, "check redis.url");
     if (bus) {
@@ -157,17 +180,22 @@ awaitable<result<void>> doctor(app::Application& application, bool json) {
     }
     if (configuration.text("engine.source") == "wal") {
         const auto checked = co_await check_postgres(application, findings);
-        add_outcome(findings, "postgres", checked, "check [postgres] host, port, dbname, user, password");
+        add_outcome(findings, "postgres", checked,
+                    "check [postgres] host, port, dbname, user, password");
     }
     if (auto rest = app::make_rest_engine(configuration, application.executor())) {
-        add_outcome(findings, "camunda", co_await rest->ping(), "check camunda.url: it ends in /engine-rest");
+        add_outcome(findings, "camunda", co_await rest->ping(),
+                    "check camunda.url: it ends in /engine-rest");
     }
     std::size_t errors = 0;
     Array list;
     std::vector<std::vector<std::string>> rows;
     for (const Finding& one : findings) {
         errors += one.state == "error";
-        list.emplace_back(Object{{"check", one.check}, {"state", one.state}, {"detail", one.detail}, {"mend", one.mend}});
+        list.emplace_back(Object{{"check", one.check},
+                                 {"state", one.state},
+                                 {"detail", one.detail},
+                                 {"mend", one.mend}});
         rows.push_back({one.state, one.check, one.detail, one.mend});
     }
     if (json) {
@@ -175,18 +203,21 @@ awaitable<result<void>> doctor(app::Application& application, bool json) {
     } else {
         print_table({"STATE", "CHECK", "FOUND", "MEND"}, rows);
     }
-    if (errors > 0) co_return fail(ErrorCode::difference_found, fmt::format("{} findings are errors", errors));
+    if (errors > 0)
+        co_return fail(ErrorCode::difference_found, fmt::format("{} findings are errors", errors));
     co_return result<void>{};
 }
 
 } // namespace
 
 void add_doctor(Registry registry) {
-    CLI::App* command = registry.add("doctor", "check servers, rights and settings; each finding with its mend");
+    CLI::App* command =
+        registry.add("doctor", "check servers, rights and settings; each finding with its mend");
     command->callback([registry] {
         registry.chosen = [registry] {
             const bool json = registry.common.json;
-            return run(registry.common, [json](app::Application& application) { return doctor(application, json); });
+            return run(registry.common,
+                       [json](app::Application& application) { return doctor(application, json); });
         };
     });
 }

@@ -46,7 +46,8 @@ public:
 };
 
 awaitable<result<void>> copy(ReplicationSource& source) {
-    while (true) CO_TRY_VOID(co_await source.next());
+    while (true)
+        CO_TRY_VOID(co_await source.next());
 }
 
 awaitable<result<void>> wait_for_end(app::Application& application, Clock::duration duration) {
@@ -71,8 +72,9 @@ awaitable<result<void>> record(app::Application& application, Options options,
     CO_TRY(auto connection,
            co_await postgres::Connection::connect(application.executor(), application.clock(),
                                                   app::postgres_options(configuration)));
-    CO_TRY(const auto server, co_await connection->query({"select current_setting('server_version'), "
-                                                          "pg_current_wal_flush_lsn()"}));
+    CO_TRY(const auto server,
+           co_await connection->query({"select current_setting('server_version'), "
+                                       "pg_current_wal_flush_lsn()"}));
     LateTap tap;
     ReplicationSource::Options source_options;
     source_options.connection = app::postgres_options(configuration);
@@ -81,7 +83,8 @@ awaitable<result<void>> record(app::Application& application, Options options,
     source_options.slot = fmt::format("netbuild_record_{}", getpid());
     source_options.temporary_slot = true;
     source_options.tap = &tap;
-    ReplicationSource source(application.executor(), application.clock(), std::move(source_options));
+    ReplicationSource source(application.executor(), application.clock(),
+                             std::move(source_options));
     CO_TRY(const auto identity, co_await source.identify());
     CO_TRY_VOID(co_await source.open({}));
     RecordingHeader header;
@@ -92,9 +95,10 @@ awaitable<result<void>> record(app::Application& application, Options options,
     header.server_version = server.text(0, 0);
     header.schema = configuration.text("engine.schema");
     header.time_zone = configuration.text("engine.time_zone");
-    CO_TRY(auto writer, RecordingWriter::create(options.file, header,
-                                                options.replace ? RecordingWriter::IfExists::replace
-                                                                : RecordingWriter::IfExists::refuse));
+    CO_TRY(auto writer,
+           RecordingWriter::create(options.file, header,
+                                   options.replace ? RecordingWriter::IfExists::replace
+                                                   : RecordingWriter::IfExists::refuse));
     WriterTap writing(*writer);
     tap.target = &writing;
     log::info("recording into {}; Ctrl-C ends it", options.file);
@@ -109,7 +113,8 @@ awaitable<result<void>> record(app::Application& application, Options options,
     if (json) {
         print_json(summary);
     } else {
-        for (const auto& member : summary) fmt::print("{:<13} {}\n", member.key, cell(&member.value));
+        for (const auto& member : summary)
+            fmt::print("{:<13} {}\n", member.key, cell(&member.value));
     }
     co_return result<void>{};
 }
