@@ -257,9 +257,13 @@ def http_load(port, paths, seconds, connections=16):
                          str(connections), '--seconds', str(seconds)])
 
 
+def mongodb_database(servers, name):
+    return servers['mongodb'].rsplit('/', 1)[0] + '/' + name
+
+
 def drop_mongodb_database(servers, name):
     if name:
-        run_json([program('netbuild_bench'), 'drop-database', '--uri', servers['mongodb'], '--database', name])
+        run_json([program('netbuild_bench'), 'drop-database', '--uri', mongodb_database(servers, name), '--database', name])
 
 
 # --- the report

@@ -2,7 +2,6 @@
 """Latency: from before COMMIT to a Redis subscriber and to the document in GET /v1/executions/{id},
 at 200 and 1,000 transactions a second. The floor is pg_recvlogical's output of the same commits."""
 import os
-import pathlib
 import subprocess
 import tempfile
 import time
@@ -41,10 +40,9 @@ def ours(servers, database, store, rates, seconds, folder):
     slot = f'netbuild_bench_{store}'
     redis = urllib.parse.urlparse(servers['redis'])
     s = database.settings
-    environment = dict(os.environ, NETBUILD_HTTP_PORT=str(port), NETBUILD_HTTP_AUTH='none', NETBUILD_ENGINE_SLOT=slot,
-                       NETBUILD_ENGINE_SOURCE='wal', NETBUILD_ENGINE_NAME=f'bench-{store}', POSTGRES_DB=s['dbname'],
-                       NETBUILD_STORE_KIND=store, NETBUILD_STORE_PATH=str(pathlib.Path(folder) / 'model.sqlite'),
-                       NETBUILD_EVENTS_BUS='redis', NETBUILD_MONGODB_DATABASE=DATABASE)
+    environment = dict(os.environ, NETBUILD_HTTP_PORT=str(port), NETBUILD_ENGINE_SLOT=slot, NETBUILD_ENGINE_NAME=slot,
+                       POSTGRES_DB=s['dbname'], NETBUILD_STORE_PATH=folder, REDIS_URL=servers['redis'],
+                       MONGODB_URI=common.mongodb_database(servers, DATABASE) if store == 'mongodb' else '')
     if store == 'mongodb':
         common.drop_mongodb_database(servers, DATABASE)
     answers = {}

@@ -42,7 +42,7 @@ class Camunda:
 
 
 def deploy(base):
-    bpmn = (common.ROOT / 'src' / 'simulator' / 'order.bpmn').read_bytes()
+    bpmn = (common.ROOT / 'lab' / 'camunda' / 'order.bpmn').read_bytes()
     boundary = 'netbuild-bench'
     parts = [('deployment-name', None, b'netbuild-bench'), ('enable-duplicate-filtering', None, b'true'),
              ('tenant-id', None, b'bench'), ('data', 'order.bpmn', bpmn)]
@@ -110,10 +110,8 @@ def ours(servers, store, instances, seconds, folder):
     """Our server on its own store and slot: rates in `model` and, where asked, `engine` mode."""
     port = common.free_port()
     slot = f'netbuild_bench_{store}'
-    environment = dict(os.environ, NETBUILD_HTTP_PORT=str(port), NETBUILD_HTTP_AUTH='none', NETBUILD_ENGINE_SLOT=slot,
-                       NETBUILD_ENGINE_SOURCE='wal', NETBUILD_QUERY_CACHE='false', NETBUILD_STORE_KIND=store,
-                       NETBUILD_STORE_PATH=str(pathlib.Path(folder) / 'model.sqlite'), NETBUILD_EVENTS_BUS='memory',
-                       NETBUILD_MONGODB_DATABASE=DATABASE)
+    environment = dict(os.environ, NETBUILD_HTTP_PORT=str(port), NETBUILD_ENGINE_SLOT=slot, NETBUILD_STORE_PATH=folder,
+                       REDIS_URL='', MONGODB_URI=common.mongodb_database(servers, DATABASE) if store == 'mongodb' else '')
     engine = common.Postgres(servers['postgres'])
     drop = f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '{slot}' and not active"
     engine.run(drop)

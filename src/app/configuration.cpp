@@ -266,6 +266,13 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
         return bad(fmt::format("engine.source ({}): wal needs postgres.host (POSTGRES_HOST)",
                                configuration.at("engine.source").source));
     }
+    const std::string& host = configuration.text("http.host");
+    if (!host.starts_with("127.") && host != "::1" && host != "localhost") {
+        return bad(fmt::format(
+            "http.host ({}): {} is not loopback, and http.auth is \"none\": put a proxy that "
+            "authenticates in front",
+            configuration.at("http.host").source, host));
+    }
     if (configuration.text("engine.source") == "recording" &&
         !configuration.has("engine.recording")) {
         return bad("engine.recording: source = \"recording\" needs a file");

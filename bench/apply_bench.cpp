@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole pipeline into a store, and then a bare loop that writes the very same documents,
+// encoded beforehand, in the same batches: prepared statements for SQLite, bulks of replacements
+// for MongoDB.
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <mongoc/mongoc.h>
+#include <sqlite3.h>
+
+#include "bench.hpp"
+#include "mongo/mongo_store.hpp"
+#include "null_ports.hpp"
+#include "simulator/simulator_source.hpp"
+#include "sqlite/sqlite_store.hpp"
+#include "sync/pipeline.hpp"
+#include "wire/bson.hpp"
+
+namespace netbuild::bench {
+namespace {
+
+template <class T>
+T run(asio::io_context& context, awaitable<result<T>> task) {
+    std::optional<result<T>> outcome;
+    asio::co_spawn(context, std::move(task),
+                   [&](const std::exception_ptr& escaped, result<T> ended) {
+                       if (escaped) std::rethrow_exception(escaped);
+                       outcome.emplace(std::move(ended));
+                   });
+    context.restart();
+    while (!outcome)
+        context.run_one();
+    if (!*outcome) die(outcome->error().message());
+    if constexpr (!std::is_void_v<T>) return std::move(**outcome);
+}
+
+/// Transactions made beforehand.
+class PreparedSource final : public ChangeSource {
+public:
+    std::vector<ChangeBatch> batches;
+    awaitable<result<SourceIdentity>> identify() override {
+        co_return SourceIdentity{"simulator", "bench", 1};
+    }
+    awaitable<result<Lsn>> end_of_history() override { co_return Lsn{0}; } // every INSERT is new
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart) override {
+        co_return std::unique_ptr<EngineSnapshot>();
+    }
+    awaitable<result<ChangeBatch>> next() override { co_return std::move(batches[next_++]); }
+    void confirm(Position) override {}
+    awaitable<void> close() override { co_return; }
+    awaitable<result<void>> abandon() override { co_return result<void>{}; }
+
+private:
+    std::size_t next_ = 0;
+};
+
+/// Keeps what went through, for the bare loop.
+class KeepingStore final : public DocumentStore {
+public:
+    explicit KeepingStore(DocumentStore& store) : store_(store) {}
+    std::vector<std::shared_ptr<const ApplyBatch>> batches;
+    awaitable<result<void>> prepare(std::span<const CollectionSpec> specs) override {
+        return store_.prepare(specs);
+    }
+    awaitable<result<void>> ping() override { return store_.ping(); }
+    awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override {
+        batches.push_back(batch);
+        return store_.apply(std::move(batch));
+    }
+    awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
+        return store_.checkpoint(engine);
+    }
+    awaitable<result<void>> erase_checkpoint(std::string engine) override {
+        return store_.erase_checkpoint(engine);
+    }
+    awaitable<result<std::vector<ValuePtr>>> get(std::string_view name,
+                                                 std::vector<std::string> ids) override {
+        return store_.get(name, std::move(ids));
+    }
+    awaitable<result<std::vector<ValuePtr>>> find(Query query) override {
+        return store_.find(std::move(query));
+    }
+    awaitable<result<std::vector<std::vector<ValuePtr>>>>
+    find_together(std::vector<Query> queries) override {
+        return store_.find_together(std::move(queries));
+    }
+    awaitable<result<std::uint64_t>> count(std::string_view name, Filter filter) override {
+        return store_.count(name, std::move(filter));
+    }
+    awaitable<result<std::uint64_t>> erase(std::string_view name, Filter filter) override {
+        return store_.erase(name, std::move(filter));
+    }
+
+private:
+    DocumentStore& store_;
+};
+
+struct EncodedWrite {
+    std::string collection, id, body;
+    bool insert_only;
+};
+using EncodedBatch = std::vector<EncodedWrite>;
+
+std::vector<EncodedBatch> encode(const std::vector<std::shared_ptr<const ApplyBatch>>& batches) {
+    std::vector<EncodedBatch> encoded;
+    for (const auto& batch : batches) {
+        EncodedBatch writes;
+        for (const auto* list : {&batch->events, &batch->parts, &batch->documents}) {
+            for (const DocumentWrite& write : *list) {
+                if (write.kind == DocumentWrite::Kind::erase) continue;
+                writes.push_back({std::string(write.collection), write.id,
+                                  encode_bson(*write.body->get_if<Object>()),
+                                  write.kind == DocumentWrite::Kind::insert_only});
+            }
+        }
+        encoded.push_back(std::move(writes));
+    }
+    return encoded;
+}
+
+double sqlite_loop(const std::string& path, const std::vector<EncodedBatch>& batches) {
+    sqlite3* database = nullptr;
+    if (sqlite3_open(path.c_str(), &database) != SQLITE_OK) die("SQLite");
+    const auto execute = [&](const std::string& sql) {
+        if (sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
+            die(sqlite3_errmsg(database));
+    };
+    execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192");
+    // The same tables and indexes as ours, else the loop would do less work.
+    asio::io_context context;
+    {
+        SqliteStore store({.path = path});
+        const auto specs = sync::read_model_collections();
+        run(context, store.prepare(specs));
+    }
+    std::map<std::string, sqlite3_stmt*> statements;
+    const auto started = SteadyClock::now();
+    for (const EncodedBatch& batch : batches) {
+        execute("BEGIN IMMEDIATE");
+        for (const EncodedWrite& write : batch) {
+            sqlite3_stmt*& statement = statements[write.collection];
+            if (!statement) {
+                const std::string sql = fmt::format(
+                    "INSERT INTO \"{}\" (id, lsn, body) VALUES (?, 1, ?) ON CONFLICT (id) "
+                    "DO UPDATE SET body = excluded.body",
+                    write.collection);
+                if (sqlite3_prepare_v2(database, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK)
+                    die(sqlite3_errmsg(database));
+            }
+            sqlite3_bind_text(statement, 1, write.id.data(), static_cast<int>(write.id.size()),
+                              SQLITE_STATIC);
+            sqlite3_bind_blob(statement, 2, write.body.data(), static_cast<int>(write.body.size()),
+                              SQLITE_STATIC);
+            if (sqlite3_step(statement) != SQLITE_DONE) die(sqlite3_errmsg(database));
+            sqlite3_reset(statement);
+        }
+        execute("COMMIT");
+    }
+    const double seconds = seconds_since(started);
+    for (auto& [name, statement] : statements)
+        sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return seconds;
+}
+
+double mongodb_loop(const std::string& uri, const std::string& database,
+                    const std::vector<EncodedBatch>& batches) {
+    mongoc_client_t* client = mongoc_client_new(uri.c_str());
+    mongoc_write_concern_t* concern = mongoc_write_concern_new();
+    mongoc_write_concern_set_w(concern, MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_write_concern_set_journal(concern, true);
+    mongoc_client_set_write_concern(client, concern);
+    bson_t* unordered = BCON_NEW("ordered", BCON_BOOL(false));
+    bson_t* upsert = BCON_NEW("upsert", BCON_BOOL(true));
+    const auto started = SteadyClock::now();
+    for (const EncodedBatch& batch : batches) {
+        std::map<std::string, std::pair<mongoc_collection_t*, mongoc_bulk_operation_t*>> bulks;
+        for (const EncodedWrite& write : batch) {
+            auto& [collection, bulk] = bulks[write.collection];
+            if (!bulk) {
+                collection = mongoc_client_get_collection(client, database.c_str(),
+                                                          write.collection.c_str());
+                bulk = mongoc_collection_create_bulk_operation_with_opts(collection, unordered);
+            }
+            bson_t* selector = BCON_NEW("_id", BCON_UTF8(write.id.c_str()));
+            bson_t body;
+            bson_init_static(&body, reinterpret_cast<const std::uint8_t*>(write.body.data()),
+                             write.body.size());
+            bson_error_t error;
+            if (!mongoc_bulk_operation_replace_one_with_opts(bulk, selector, &body, upsert, &error))
+                die(error.message);
+            bson_destroy(selector);
+        }
+        for (auto& [name, handles] : bulks) {
+            bson_t reply;
+            bson_error_t error;
+            if (mongoc_bulk_operation_execute(handles.second, &reply, &error) == 0)
+                die(error.message);
+            bson_destroy(&reply);
+            mongoc_bulk_operation_destroy(handles.second);
+            mongoc_collection_destroy(handles.first);
+        }
+    }
+    const double seconds = seconds_since(started);
+    bson_destroy(unordered);
+    bson_destroy(upsert);
+    mongoc_write_concern_destroy(concern);
+    mongoc_client_destroy(client);
+    return seconds;
+}
+
+PreparedSource prepare(std::uint64_t instances) {
+    asio::io_context context;
+    SystemClock clock;
+    SimulatorSource simulator(
+        {.seed = 1, .instances = instances, .start_at_us = 1'700'000'000'000'000}, clock);
+    run(context, simulator.open({}));
+    PreparedSource source;
+    for (bool end = false; !end;) {
+        source.batches.push_back(run(context, simulator.next()));
+        end = source.batches.back().end;
+    }
+    return source;
+}
+
+} // namespace
+
+int run_apply(const Arguments& arguments) {
+    const bool mongodb = arguments.text("store") == "mongodb";
+    const std::string folder = arguments.text("folder");
+    const std::string uri = arguments.text("uri", "");
+    PreparedSource source = prepare(static_cast<std::uint64_t>(arguments.number("instances")));
+    asio::io_context context;
+    SystemClock clock;
+    std::unique_ptr<DocumentStore> store;
+    if (mongodb) {
+        store =
+            std::make_unique<MongoStore>(MongoStore::Options{.uri = uri + "/netbuild_bench_apply"});
+    } else {
+        store =
+            std::make_unique<SqliteStore>(SqliteStore::Options{.path = folder + "/ours.sqlite"});
+    }
+    KeepingStore keeping(*store);
+    NullBus bus;
+    Random random(1);
+    sync::Progress progress(context.get_executor(), clock);
+    sync::PipelineOptions options;
+    const auto started = SteadyClock::now();
+    {
+        sync::Pipeline pipeline(
+            options, {source, keeping, bus, clock, random, context.get_executor()}, progress);
+        run(context, pipeline.run());
+    }
+    const double ours = seconds_since(started);
+    const auto batches = encode(keeping.batches);
+    std::uint64_t documents = 0, bytes = 0;
+    for (const auto& batch : batches) {
+        documents += batch.size();
+        for (const auto& write : batch)
+            bytes += write.body.size();
+    }
+    const double floor = mongodb ? mongodb_loop(uri, "netbuild_bench_floor", batches)
+                                 : sqlite_loop(folder + "/floor.sqlite", batches);
+    fmt::print("{{\"documents\":{},\"bytes\":{},\"batches\":{},\"row_changes\":{},\"ours_s\":{:.3f}"
+               ",\"floor_s\":{:.3f},"
+               "\"ours_rate\":{:.1f},\"floor_rate\":{:.1f}}}\n",
+               documents, bytes, batches.size(), progress.row_changes, ours, floor,
+               static_cast<double>(documents) / ours, static_cast<double>(documents) / floor);
+    return 0;
+}
+
+} // namespace netbuild::bench

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <csignal>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace netbuild::test {
+
+/// A program that ends with its owner.
+class ChildProcess {
+public:
+    explicit ChildProcess(std::vector<std::string> command) {
+        std::vector<char*> arguments;
+        for (std::string& part : command)
+            arguments.push_back(part.data());
+        arguments.push_back(nullptr);
+        pid_ = fork();
+        if (pid_ < 0) throw std::runtime_error("fork failed");
+        if (pid_ == 0) {
+            execvp(arguments[0], arguments.data());
+            _exit(127);
+        }
+    }
+    ~ChildProcess() {
+        kill(pid_, SIGTERM);
+        waitpid(pid_, nullptr, 0);
+    }
+    ChildProcess(const ChildProcess&) = delete;
+
+private:
+    pid_t pid_;
+};
+
+} // namespace netbuild::test
