@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a slot up to a place in the WAL through decoder and projector into nothing.
+#include <sstream>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
@@ -16,7 +18,10 @@ awaitable<result<void>> capture(const Arguments& arguments, asio::io_context& co
     using namespace asio::experimental::awaitable_operators;
     SystemClock clock;
     ReplicationSource::Options options;
-    options.connection.parameters["dbname"] = arguments.text("conninfo"); // expanded by libpq
+    std::istringstream conninfo(arguments.text("conninfo"));
+    for (std::string pair; conninfo >> pair;) {
+        options.connection.parameters[pair.substr(0, pair.find('='))] = pair.substr(pair.find('=') + 1);
+    }
     options.slot = arguments.text("slot");
     options.publication = arguments.text("publication");
     ReplicationSource source(context.get_executor(), clock, options);

@@ -100,8 +100,8 @@ class Postgres:
         self.run(f"select pg_create_logical_replication_slot('{name}', 'pgoutput')")
 
     def flushed_lsn(self):
-        # A logical message after all: the flushed end then lies behind every commit before it.
-        self.run("select pg_logical_emit_message(true, 'bench', 'end')", 'select pg_switch_wal()')
+        # A logical message after all, committed with a flush: the flushed end lies behind every commit.
+        self.run('set synchronous_commit = on', "select pg_logical_emit_message(true, 'bench', 'end')")
         return self.run('select pg_current_wal_flush_lsn()')
 
 

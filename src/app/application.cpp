@@ -13,6 +13,7 @@
 #include "model_clocks.hpp"
 #include "runtime/task_group.hpp"
 #include "status.hpp"
+#include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
 
@@ -153,6 +154,43 @@ awaitable<result<void>> wait_for_signal(asio::any_io_executor executor) {
 
 } // namespace
 
+namespace {
+
+constexpr std::chrono::minutes event_retention_interval{1};
+constexpr std::chrono::seconds load_report_interval{2};
+
+awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock, Clock::duration keep) {
+    while (true) {
+        CO_TRY_VOID(co_await clock.sleep(event_retention_interval));
+        const std::int64_t keep_ms = std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
+        const auto removed = co_await sync::remove_events_before(store, bus, Date{clock.utc_us() / 1000 - keep_ms});
+        if (!removed) {
+            log::warning("old events stay for now: {}", removed.error().message());
+        } else if (*removed > 0) {
+            log::info("{} event documents older than events.keep were removed", *removed);
+        }
+    }
+}
+
+/// The first load may take long: says how far it is.
+awaitable<result<void>> report_load(const sync::Progress& progress, Clock& clock) {
+    const auto started = clock.monotonic();
+    while (progress.state == sync::State::starting || progress.state == sync::State::loading) {
+        CO_TRY_VOID(co_await clock.sleep(load_report_interval));
+        if (progress.state != sync::State::loading) continue;
+        const double seconds = std::chrono::duration<double>(clock.monotonic() - started).count();
+        log::info("loading: {} of about {} process instances ({:.0f} %), {:.0f} a second", progress.load_instances,
+                  progress.load_instances_estimate,
+                  progress.load_instances_estimate == 0 ? 100.0
+                                                        : 100.0 * static_cast<double>(progress.load_instances) /
+                                                              static_cast<double>(progress.load_instances_estimate),
+                  static_cast<double>(progress.load_instances) / seconds);
+    }
+    co_return result<void>{};
+}
+
+} // namespace
+
 awaitable<result<void>> Application::serve(Roles roles) {
     using namespace asio::experimental::awaitable_operators;
     Impl& impl = *impl_;
@@ -190,6 +228,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
     }
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
+        tasks.spawn("load report", report_load(impl.progress, impl.clock));
+        tasks.spawn("event retention",
+                    keep_events(*impl.store, *impl.bus, impl.clock, impl.configuration.duration("events.keep")));
     } else {
         tasks.spawn("freshness", impl.stored_clock.follow());
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/projector.hpp"
 
+#include <algorithm>
+
 #include "transaction_projection.hpp"
 
 namespace netbuild::sync {
@@ -72,6 +74,31 @@ std::string_view deleted_instance_of(const Row& row) {
                : std::string_view{};
 }
 
+/// UPDATEs of tasks that had ended before (CompanionRows::rewrites_ended_task), without all that a
+/// projection needs to know: this is asked of every transaction more than once.
+class EndedTasks {
+public:
+    explicit EndedTasks(const Transaction& transaction) {
+        for (std::size_t i = 0; i < transaction.size(); ++i) {
+            const Row row = transaction.row(i);
+            if (row.table == Table::ru_task && row.operation == RowOperation::erase) {
+                touched_.push_back(row.text(camunda::ru_task::id));
+            } else if (row.table == Table::hi_taskinst && row.operation == RowOperation::insert) {
+                touched_.push_back(row.text(camunda::hi_taskinst::id));
+            }
+        }
+    }
+    [[nodiscard]] bool rewritten_by(const Row& row) const {
+        return row.table == Table::hi_taskinst && row.operation == RowOperation::update &&
+               row.has_text(camunda::hi_taskinst::end_time) &&
+               std::find(touched_.begin(), touched_.end(), row.text(camunda::hi_taskinst::id)) ==
+                   touched_.end();
+    }
+
+private:
+    std::vector<std::string_view> touched_;
+};
+
 } // namespace
 
 void Projector::collect_missing(const Transaction& transaction, bool inserts_are_new,
@@ -96,14 +123,14 @@ void Projector::collect_missing(const Transaction& transaction, bool inserts_are
     const auto want = [&](std::string_view collection, std::string_view id) {
         if (!id.empty() && !cache_.find(collection, id)) missing.emplace(collection, id);
     };
-    const CompanionRows companions(transaction);
+    const EndedTasks ended(transaction);
     for (std::size_t i = 0; i < transaction.size(); ++i) {
         const Row row = transaction.row(i);
         for (const std::string_view instance : {instance_of(row), deleted_instance_of(row)}) {
             want(collections::workflow_executions, instance);
             want(collections::task_executions, instance);
         }
-        if (!companions.rewrites_ended_task(row)) want(collections::tasks, task_of(row));
+        if (!ended.rewritten_by(row)) want(collections::tasks, task_of(row));
         // A row that names its task only leads to the process instance through the task's document.
         const CachedDocument* task =
             task_of(row).empty() ? nullptr : cache_.find(collections::tasks, task_of(row));

@@ -234,8 +234,8 @@ public:
         Random random(1);
         sync::Progress progress(context.get_executor(), clock);
         sync::PipelineOptions options;
-        options.batch_documents_max = 12; // many batches, and back pressure
-        options.cache_documents_max = 8;  // documents come back from the store
+        options.batch_documents_max = batch_documents_max;
+        options.cache_documents_max = cache_documents_max;
         options.publish_events_max = 5;
         options.projection.retention = retention;
         sync::Pipeline pipeline(
@@ -279,6 +279,8 @@ public:
     MemoryStore store;
     MemoryBus bus{context.get_executor(), clock, {.events_max = 1'000'000}};
     sync::Retention retention = sync::Retention::keep;
+    std::size_t batch_documents_max = 12; // many batches, and back pressure
+    std::size_t cache_documents_max = 8;  // documents come back from the store
 };
 
 constexpr int never = -1;
@@ -345,6 +347,25 @@ TEST(Pipeline, a_replay_of_all_that_was_not_confirmed_changes_nothing) {
     ASSERT_TRUE(world.live(never, Death::before));
     EXPECT_EQ(world.content(), content);
     EXPECT_EQ(difference(world.published(), events), "");
+}
+
+TEST(Pipeline, any_batching_gives_the_same_documents_and_events) {
+    for (const auto retention : {sync::Retention::keep, sync::Retention::follow}) {
+        World one(11);
+        one.retention = retention;
+        ASSERT_TRUE(one.live(never, Death::before));
+        for (const std::size_t batch : {1u, 3u, 40u, 100'000u}) {
+            for (const std::size_t cache : {1u, 30u, 100'000u}) {
+                World other(11);
+                other.retention = retention;
+                other.batch_documents_max = batch;
+                other.cache_documents_max = cache;
+                ASSERT_TRUE(other.live(never, Death::before));
+                EXPECT_EQ(other.content(), one.content()) << "batch " << batch << " cache " << cache;
+                EXPECT_EQ(difference(other.published(), one.published()), "");
+            }
+        }
+    }
 }
 
 } // namespace

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "change_source_contract.hpp"
+
+#include "postgres/replication_source.hpp"
+#include "support/postgres.hpp"
+
+namespace netbuild::test {
+namespace {
+
+/// A slot of its own on the stack's Camunda database; each commit writes a standalone task's row.
+class Replication {
+public:
+    static constexpr std::size_t transactions_min = 6;
+    explicit Replication(asio::io_context& context) : context_(context) {}
+    ~Replication() {
+        run(context_, source_.abandon()).value();
+        execute(context_, clock_, "delete from act_hi_taskinst where id_ like $1 || '%'", {slot_});
+    }
+    ChangeSource& source() { return source_; }
+    void commit() {
+        execute(context_, clock_, "insert into act_hi_taskinst (id_, name_, start_time_) values ($1, 'contract', now())",
+                {slot_ + "-" + std::to_string(count_++)});
+    }
+
+    asio::io_context& context_;
+    SystemClock clock_;
+    std::string slot_ = unique_name("contract");
+    int count_ = 0;
+    ReplicationSource source_{context_.get_executor(), clock_, {.connection = camunda_database(), .slot = slot_}};
+};
+
+INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, ChangeSourceContract, Replication);
+
+class PostgresSource : public testing::Test {
+protected:
+    asio::io_context context;
+    Replication replication{context};
+};
+
+TEST_F(PostgresSource, a_slot_that_another_worker_has_is_in_use) {
+    auto snapshot = must(context, replication.source().open({}));
+    while (must(context, snapshot->next())) {
+    }
+    replication.commit();
+    must(context, replication.source().next());
+    ReplicationSource second(context.get_executor(), replication.clock_,
+                             {.connection = camunda_database(), .slot = replication.slot_});
+    const auto refused = run(context, second.open({0, snapshot->position()}));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::slot_in_use);
+    close(context, replication.source());
+    // PostgreSQL frees the slot a moment after the connection has ended.
+    for (int attempt = 0; attempt < 200; ++attempt) {
+        if (execute(context, replication.clock_, "select active from pg_replication_slots where slot_name = $1",
+                    {replication.slot_}).text(0, 0) == "f") {
+            break;
+        }
+    }
+    EXPECT_TRUE(run(context, second.open({0, snapshot->position()})));
+    close(context, second);
+}
+
+TEST_F(PostgresSource, a_slot_that_is_gone_or_is_past_our_checkpoint_is_not_found) {
+    const auto gone = run(context, replication.source().open({0, Position::at(0, Lsn{100})}));
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code(), ErrorCode::not_found);
+    auto snapshot = must(context, replication.source().open({}));
+    while (must(context, snapshot->next())) {
+    }
+    const auto past = run(context, replication.source().open({0, Position::at(0, Lsn{100})}));
+    ASSERT_FALSE(past);
+    EXPECT_EQ(past.error().code(), ErrorCode::not_found);
+}
+
+TEST_F(PostgresSource, a_wrong_password_and_a_server_that_is_away_have_codes_of_their_own) {
+    auto options = camunda_database();
+    options.parameters["password"] = "wrong";
+    ReplicationSource wrong(context.get_executor(), replication.clock_, {.connection = options});
+    EXPECT_EQ(run(context, wrong.identify()).error().code(), ErrorCode::unauthorized);
+    options.parameters["port"] = "1";
+    ReplicationSource away(context.get_executor(), replication.clock_, {.connection = options});
+    EXPECT_EQ(run(context, away.identify()).error().code(), ErrorCode::unavailable);
+}
+
+TEST_F(PostgresSource, a_database_without_camunda_is_a_configuration_error_with_its_mend) {
+    ReplicationSource source(context.get_executor(), replication.clock_,
+                             {.connection = camunda_database(), .schema = "information_schema", .slot = replication.slot_});
+    const auto opened = run(context, source.open({}));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code(), ErrorCode::invalid_configuration);
+    EXPECT_NE(opened.error().detail().find("[engine] schema"), std::string::npos);
+}
+
+} // namespace
+} // namespace netbuild::test
