@@ -59,8 +59,8 @@ private:
     std::size_t next_ = 0;
 };
 
-/// Counts what goes through, or keeps it for the bare loop: kept memory would slow the run down that is
-/// measured.
+/// Counts what goes through, or keeps it for the bare loop: kept memory would slow the run down
+/// that is measured.
 class KeepingStore final : public DocumentStore {
 public:
     KeepingStore(DocumentStore& store, bool keep) : store_(store), keep_(keep) {}
@@ -119,7 +119,8 @@ std::vector<std::string> indexed_paths(std::string_view collection) {
     for (const auto& spec : sync::read_model_collections()) {
         if (spec.name != collection) continue;
         for (const auto& index : spec.indexes) {
-            for (std::string_view path : index.paths) paths.emplace(path.substr(path.starts_with('-')));
+            for (std::string_view path : index.paths)
+                paths.emplace(path.substr(path.starts_with('-')));
         }
     }
     return {paths.begin(), paths.end()};
@@ -175,19 +176,24 @@ double sqlite_loop(const std::string& path, const std::vector<EncodedBatch>& bat
                     marks += ", ?";
                     updates += fmt::format(", \"{0}\" = excluded.\"{0}\"", path);
                 }
-                const std::string sql =
-                    fmt::format("INSERT INTO \"{}\" (id, lsn, body{}) VALUES (?, 1, ?{}) ON CONFLICT (id) DO UPDATE SET "
-                                "body = excluded.body{}", write.collection, columns, marks, updates);
-                if (sqlite3_prepare_v2(database, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+                const std::string sql = fmt::format("INSERT INTO \"{}\" (id, lsn, body{}) VALUES "
+                                                    "(?, 1, ?{}) ON CONFLICT (id) DO UPDATE SET "
+                                                    "body = excluded.body{}",
+                                                    write.collection, columns, marks, updates);
+                if (sqlite3_prepare_v2(database, sql.c_str(), -1, &statement, nullptr) !=
+                    SQLITE_OK) {
                     die(sqlite3_errmsg(database));
                 }
             }
-            sqlite3_bind_text(statement, 1, write.id.data(), static_cast<int>(write.id.size()), SQLITE_STATIC);
-            sqlite3_bind_blob(statement, 2, write.body.data(), static_cast<int>(write.body.size()), SQLITE_STATIC);
+            sqlite3_bind_text(statement, 1, write.id.data(), static_cast<int>(write.id.size()),
+                              SQLITE_STATIC);
+            sqlite3_bind_blob(statement, 2, write.body.data(), static_cast<int>(write.body.size()),
+                              SQLITE_STATIC);
             int index = 3;
             for (const Value& value : write.columns) {
                 if (const auto* text = value.get_if<std::string>()) {
-                    sqlite3_bind_text(statement, index, text->data(), static_cast<int>(text->size()), SQLITE_STATIC);
+                    sqlite3_bind_text(statement, index, text->data(),
+                                      static_cast<int>(text->size()), SQLITE_STATIC);
                 } else if (const auto* date = value.get_if<Date>()) {
                     sqlite3_bind_int64(statement, index, date->milliseconds);
                 } else if (value.is_null()) {
@@ -278,9 +284,11 @@ int run_apply(const Arguments& arguments) {
     const auto instances = static_cast<std::uint64_t>(arguments.number("instances"));
     const auto make_store = [&](const std::string& name) -> std::unique_ptr<DocumentStore> {
         if (mongodb) {
-            return std::make_unique<MongoStore>(MongoStore::Options{.uri = uri + "/netbuild_bench_" + name});
+            return std::make_unique<MongoStore>(
+                MongoStore::Options{.uri = uri + "/netbuild_bench_" + name});
         }
-        return std::make_unique<SqliteStore>(SqliteStore::Options{.path = folder + "/" + name + ".sqlite"});
+        return std::make_unique<SqliteStore>(
+            SqliteStore::Options{.path = folder + "/" + name + ".sqlite"});
     };
     // The whole pipeline; how long it took.
     const auto pipeline_into = [&](KeepingStore& store) {
@@ -291,7 +299,8 @@ int run_apply(const Arguments& arguments) {
         Random random(1);
         sync::Progress progress(context.get_executor(), clock);
         const sync::PipelineOptions options;
-        sync::Pipeline pipeline(options, {source, store, bus, clock, random, context.get_executor()}, progress);
+        sync::Pipeline pipeline(
+            options, {source, store, bus, clock, random, context.get_executor()}, progress);
         const auto started = SteadyClock::now();
         run(context, pipeline.run());
         return seconds_since(started);
@@ -309,14 +318,17 @@ int run_apply(const Arguments& arguments) {
     std::uint64_t documents = 0, bytes = 0;
     for (const auto& batch : batches) {
         documents += batch.size();
-        for (const auto& write : batch) bytes += write.body.size();
+        for (const auto& write : batch)
+            bytes += write.body.size();
     }
     const double floor = mongodb ? mongodb_loop(uri, "netbuild_bench_floor", batches)
                                  : sqlite_loop(folder + "/floor.sqlite", batches);
-    fmt::print("{{\"documents\":{},\"floor_documents\":{},\"bytes\":{},\"batches\":{},\"ours_s\":{:.3f},\"in_store_s\":{:.3f},\"without_store_s\":{:.3f},\"floor_s\":{:.3f},"
+    fmt::print("{{\"documents\":{},\"floor_documents\":{},\"bytes\":{},\"batches\":{},\"ours_s\":{:"
+               ".3f},\"in_store_s\":{:.3f},\"without_store_s\":{:.3f},\"floor_s\":{:.3f},"
                "\"ours_rate\":{:.1f},\"floor_rate\":{:.1f}}}\n",
-               measured.writes, documents, bytes, batches.size(), ours, measured.apply_s, without_store, floor,
-               static_cast<double>(measured.writes) / ours, static_cast<double>(documents) / floor);
+               measured.writes, documents, bytes, batches.size(), ours, measured.apply_s,
+               without_store, floor, static_cast<double>(measured.writes) / ours,
+               static_cast<double>(documents) / floor);
     return 0;
 }
 

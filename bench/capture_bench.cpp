@@ -20,7 +20,8 @@ awaitable<result<void>> capture(const Arguments& arguments, asio::io_context& co
     ReplicationSource::Options options;
     std::istringstream conninfo(arguments.text("conninfo"));
     for (std::string pair; conninfo >> pair;) {
-        options.connection.parameters[pair.substr(0, pair.find('='))] = pair.substr(pair.find('=') + 1);
+        options.connection.parameters[pair.substr(0, pair.find('='))] =
+            pair.substr(pair.find('=') + 1);
     }
     options.slot = arguments.text("slot");
     options.publication = arguments.text("publication");

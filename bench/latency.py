@@ -11,10 +11,13 @@ import common
 
 INSTANCES = 2_000
 DATABASE = 'netbuild_bench_latency'
+runs = 0
 
 
 def generator(database, rate, seconds, *more):
-    return [common.program('netbuild_bench'), 'latency', '--rate', str(rate), '--seconds', str(seconds), '--instances',
+    global runs
+    runs += 1
+    return [common.program('netbuild_bench'), 'latency', '--run', str(runs), '--rate', str(rate), '--seconds', str(seconds), '--instances',
             str(INSTANCES), '--conninfo', database.conninfo(), *map(str, more)]
 
 

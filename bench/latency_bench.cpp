@@ -40,6 +40,7 @@ struct Sighting {
 };
 
 struct Run {
+    int id = 0;
     double rate = 0;
     std::size_t count = 0;
     std::size_t instances = 0;
@@ -64,9 +65,11 @@ void execute(PGconn* connection, const std::string& sql) {
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) die(PQerrorMessage(connection));
 }
 
-// The assignee carries the transaction's number: "u17;". The semicolon ends the number, so that a
-// search cannot take u17 for u1.
-std::string assignee_of(std::size_t number) { return fmt::format("u{};", number); }
+// The assignee carries the run and the transaction's number: "r3u17;". The semicolon ends the
+// number, so that a search cannot take u17 for u1; the run keeps an earlier run's claims apart.
+std::string assignee_of(const Run& run, std::size_t number) {
+    return fmt::format("r{}u{};", run.id, number);
+}
 
 void write(Run& run, const std::string& conninfo, std::size_t writer, std::size_t writers,
            SteadyClock::time_point start) {
@@ -77,7 +80,7 @@ void write(Run& run, const std::string& conninfo, std::size_t writer, std::size_
             start + std::chrono::duration_cast<SteadyClock::duration>(
                         std::chrono::duration<double>(static_cast<double>(number) / run.rate)));
         execute(connection.get(), fmt::format("begin; execute claim({}, '{}')",
-                                              number % run.instances, assignee_of(number)));
+                                              number % run.instances, assignee_of(run, number)));
         run.sightings[number].committed = now_ns();
         execute(connection.get(), "commit");
         run.sightings[number].acknowledged = now_ns();
@@ -174,14 +177,14 @@ void sample_documents(Run& run, int port) {
         }
         last = number;
         const std::string path = fmt::format("/v1/executions/latency-{}", number % run.instances);
-        const std::string wanted = "\"u";
+        const std::string wanted = fmt::format("\"r{}u", run.id);
         for (bool seen = false; !seen && !run.done;) {
             const std::string body = get(descriptor, path);
             // This one, or a later claim of the same task.
             const auto at = body.find(wanted);
             std::size_t found = 0;
             if (at != std::string::npos) {
-                std::from_chars(body.data() + at + 2, body.data() + body.size(), found);
+                std::from_chars(body.data() + at + wanted.size(), body.data() + body.size(), found);
                 seen = found >= number;
             }
             if (seen) {
@@ -214,6 +217,7 @@ int run_latency(const Arguments& arguments) {
     const auto writers = static_cast<std::size_t>(arguments.number("writers", 8));
     Run run(count);
     run.rate = rate;
+    run.id = static_cast<int>(arguments.number("run", 0));
     run.instances = static_cast<std::size_t>(arguments.number("instances"));
     const std::string conninfo = arguments.text("conninfo");
 

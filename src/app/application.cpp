@@ -159,11 +159,14 @@ namespace {
 constexpr std::chrono::minutes event_retention_interval{1};
 constexpr std::chrono::seconds load_report_interval{2};
 
-awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock, Clock::duration keep) {
+awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
+                                    Clock::duration keep) {
     while (true) {
         CO_TRY_VOID(co_await clock.sleep(event_retention_interval));
-        const std::int64_t keep_ms = std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
-        const auto removed = co_await sync::remove_events_before(store, bus, Date{clock.utc_us() / 1000 - keep_ms});
+        const std::int64_t keep_ms =
+            std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
+        const auto removed =
+            co_await sync::remove_events_before(store, bus, Date{clock.utc_us() / 1000 - keep_ms});
         if (!removed) {
             log::warning("old events stay for now: {}", removed.error().message());
         } else if (*removed > 0) {
@@ -179,11 +182,12 @@ awaitable<result<void>> report_load(const sync::Progress& progress, Clock& clock
         CO_TRY_VOID(co_await clock.sleep(load_report_interval));
         if (progress.state != sync::State::loading) continue;
         const double seconds = std::chrono::duration<double>(clock.monotonic() - started).count();
-        log::info("loading: {} of about {} process instances ({:.0f} %), {:.0f} a second", progress.load_instances,
-                  progress.load_instances_estimate,
-                  progress.load_instances_estimate == 0 ? 100.0
-                                                        : 100.0 * static_cast<double>(progress.load_instances) /
-                                                              static_cast<double>(progress.load_instances_estimate),
+        log::info("loading: {} of about {} process instances ({:.0f} %), {:.0f} a second",
+                  progress.load_instances, progress.load_instances_estimate,
+                  progress.load_instances_estimate == 0
+                      ? 100.0
+                      : 100.0 * static_cast<double>(progress.load_instances) /
+                            static_cast<double>(progress.load_instances_estimate),
                   static_cast<double>(progress.load_instances) / seconds);
     }
     co_return result<void>{};
@@ -229,8 +233,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
-        tasks.spawn("event retention",
-                    keep_events(*impl.store, *impl.bus, impl.clock, impl.configuration.duration("events.keep")));
+        tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
+                                                   impl.configuration.duration("events.keep")));
     } else {
         tasks.spawn("freshness", impl.stored_clock.follow());
     }

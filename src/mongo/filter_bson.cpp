@@ -55,17 +55,32 @@ Object condition_object(const Condition& condition) {
 
 } // namespace
 
+/// {path: value} where it says the same as {path: {$eq: value}}: the form that every planner knows.
+[[nodiscard]] static bool plain_equal(const Condition& condition) {
+    return condition.op == Condition::Operator::equal && !condition.value.is<Object>();
+}
+
 Object filter_object(const Filter& filter) {
-    Array all;
-    for (const Condition& condition : filter.all)
-        all.emplace_back(condition_object(condition));
+    Object flat;
+    Array rest; // a second condition on a path, and alternatives
+    for (const Condition& condition : filter.all) {
+        if (flat.contains(condition.path)) {
+            rest.emplace_back(condition_object(condition));
+        } else if (plain_equal(condition)) {
+            flat.append(condition.path, condition.value);
+        } else {
+            Object object = condition_object(condition);
+            flat.append(condition.path, std::move(object.begin()->value));
+        }
+    }
     for (const auto& group : filter.any_of) {
         Array any;
         for (const Condition& condition : group)
             any.emplace_back(condition_object(condition));
-        all.emplace_back(Object{{"$or", std::move(any)}});
+        rest.emplace_back(Object{{"$or", std::move(any)}});
     }
-    return all.empty() ? Object{} : Object{{"$and", std::move(all)}};
+    if (!rest.empty()) flat.append("$and", std::move(rest));
+    return flat;
 }
 
 Object sort_object(const Query& query) {

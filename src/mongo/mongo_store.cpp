@@ -318,8 +318,8 @@ public:
                                               mongoc_client_session_t* session = nullptr) {
         if (query.limit == 0) return std::vector<ValuePtr>();
         const auto collection = client.collection(query.collection);
-        Object options{{"sort", mongo::sort_object(query)},
-                       {"limit", static_cast<std::int64_t>(query.limit)}};
+        Object options{{"limit", static_cast<std::int64_t>(query.limit)}};
+        if (!query.any_order) options.append("sort", mongo::sort_object(query));
         if (!query.without.empty()) {
             Object projection;
             for (const std::string& path : query.without)
@@ -340,6 +340,19 @@ public:
         const mongo::CursorPtr cursor(mongoc_collection_find_with_opts(
             collection.get(), filter.get(), &with_session, nullptr));
         bson_destroy(&with_session);
+        return read_cursor(cursor.get());
+    }
+
+    static result<std::vector<ValuePtr>> find_ids(Client& client, std::string_view name,
+                                                  const std::vector<std::string>& ids) {
+        Array list;
+        for (const std::string& id : ids)
+            list.emplace_back(id);
+        const Bson filter(ids.size() == 1 ? Object{{"_id", ids.front()}}
+                                          : Object{{"_id", Object{{"$in", std::move(list)}}}});
+        const auto collection = client.collection(name);
+        const mongo::CursorPtr cursor(
+            mongoc_collection_find_with_opts(collection.get(), filter.get(), nullptr, nullptr));
         return read_cursor(cursor.get());
     }
 
@@ -419,24 +432,20 @@ awaitable<result<void>> MongoStore::erase_checkpoint(std::string engine) {
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collection,
                                                          std::vector<std::string> ids) {
-    Query query;
-    query.collection = collection;
-    Array list;
-    for (const std::string& id : ids)
-        list.emplace_back(id);
-    query.filter.all.push_back({"_id", Condition::Operator::in, std::move(list)});
-    query.limit = ids.size();
-    CO_TRY(auto found, co_await find(std::move(query)));
-    std::map<std::string_view, ValuePtr> by_id;
-    for (const ValuePtr& document : found)
-        by_id[document->at_path("_id")->string_or()] = document;
-    std::vector<ValuePtr> answer;
-    answer.reserve(ids.size());
-    for (const std::string& id : ids) {
-        const auto one = by_id.find(id);
-        answer.push_back(one == by_id.end() ? nullptr : one->second);
-    }
-    co_return answer;
+    co_return co_await impl_->with_client(
+        [collection, ids = std::move(ids)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
+            TRY(const auto found, Impl::find_ids(client, collection, ids));
+            std::map<std::string_view, ValuePtr> by_id;
+            for (const ValuePtr& document : found)
+                by_id[document->at_path("_id")->string_or()] = document;
+            std::vector<ValuePtr> answer;
+            answer.reserve(ids.size());
+            for (const std::string& id : ids) {
+                const auto one = by_id.find(id);
+                answer.push_back(one == by_id.end() ? nullptr : one->second);
+            }
+            return answer;
+        });
 }
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::find(Query query) {

@@ -87,9 +87,23 @@ awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::strin
     Query query;
     query.collection = collections::workflow_executions;
     query.filter.all.push_back({"executionId", Op::equal, std::move(id)});
-    query.sort = {{"startedAt", true}};
-    query.limit = other_instances_max;
-    co_return co_await ports_.store.find(std::move(query));
+    query.limit = other_instances_max + 1;
+    query.any_order = true;
+    CO_TRY(auto found, co_await ports_.store.find(query));
+    const SortKey newest_first{"startedAt", true};
+    if (found.size() > other_instances_max) { // too many to be sure that the newest are among them
+        query.any_order = false;
+        query.sort = {newest_first};
+        query.limit = other_instances_max;
+        CO_TRY(found, co_await ports_.store.find(query));
+    } else if (found.size() > 1) {
+        query.sort = {newest_first};
+        std::vector<OrderedDocument> ordered;
+        for (ValuePtr& document : found)
+            add_ordered(query, std::move(document), ordered);
+        found = take_page(query, std::move(ordered));
+    }
+    co_return found;
 }
 
 Object QueryService::rendered(const Value& document, Object state, Array tasks, Position position,

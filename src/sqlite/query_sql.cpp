@@ -106,7 +106,7 @@ QuerySql query_sql(const TableLayout& layout, const Query& query) {
     }
     sql.text = "SELECT body FROM " + layout.table;
     if (!where.empty()) sql.text += fmt::format(" WHERE {}", fmt::join(where, " AND "));
-    if (!sql.ordered) return sql;
+    if (!sql.ordered || query.any_order) return sql;
     std::vector<std::string> order;
     for (const auto& [column, descending] : keys)
         order.push_back(column + (descending ? " DESC" : ""));

@@ -5,7 +5,8 @@
 
 namespace netbuild::sync {
 
-awaitable<result<std::uint64_t>> remove_events_before(DocumentStore& store, EventBus& bus, Date cutoff) {
+awaitable<result<std::uint64_t>> remove_events_before(DocumentStore& store, EventBus& bus,
+                                                      Date cutoff) {
     constexpr std::size_t page_documents = 1000;
     std::uint64_t removed = 0;
     while (true) {
@@ -25,7 +26,8 @@ awaitable<result<std::uint64_t>> remove_events_before(DocumentStore& store, Even
         if (upto < 0) co_return removed;
         Filter filter;
         filter.all.push_back({"lsn", Condition::Operator::less_or_equal, upto});
-        CO_TRY(const std::uint64_t count, co_await store.erase(collections::events, std::move(filter)));
+        CO_TRY(const std::uint64_t count,
+               co_await store.erase(collections::events, std::move(filter)));
         removed += count;
         CO_TRY_VOID(co_await bus.trim_before({static_cast<std::uint64_t>(upto) + 1, 0}));
         if (documents.size() < page_documents) co_return removed;

@@ -14,7 +14,7 @@ std::vector<CollectionSpec> read_model_collections() {
         return CollectionSpec{std::string(name), std::move(indexes)};
     };
     return {
-        named(workflow_executions, {{{"executionId"}},
+        named(workflow_executions, {{{"executionId", "-startedAt"}},
                                     {{"domainId", "-startedAt"}},
                                     {{"status", "-startedAt"}},
                                     {{"definition.key", "-startedAt"}},

@@ -19,11 +19,15 @@ std::string key_without_nul() {
 /// Any value; `json`: only what plain JSON has.
 Value any_value(int depth, bool json) {
     switch (*rc::gen::inRange(0, depth > 0 ? 10 : 8)) {
-    case 0: return nullptr;
-    case 1: return *rc::gen::arbitrary<bool>();
-    case 2: return *rc::gen::arbitrary<std::int32_t>();
-    case 3: return json ? Value(*rc::gen::inRange<std::int64_t>(std::int64_t{1} << 32, INT64_MAX))
-                        : Value(*rc::gen::arbitrary<std::int64_t>());
+    case 0:
+        return nullptr;
+    case 1:
+        return *rc::gen::arbitrary<bool>();
+    case 2:
+        return *rc::gen::arbitrary<std::int32_t>();
+    case 3:
+        return json ? Value(*rc::gen::inRange<std::int64_t>(std::int64_t{1} << 32, INT64_MAX))
+                    : Value(*rc::gen::arbitrary<std::int64_t>());
     case 4: {
         // A double with a fraction: 2.0 and 2 are one number in JSON.
         const double whole = *rc::gen::inRange(-1'000'000, 1'000'000);
@@ -33,12 +37,15 @@ Value any_value(int depth, bool json) {
         auto text = *rc::gen::container<std::string>(rc::gen::inRange<char>(' ', '~'));
         return Value(std::move(text));
     }
-    case 6: return json ? Value(true) : Value(Date{*rc::gen::arbitrary<std::int64_t>()});
-    case 7: return json ? Value(7) : Value(Binary{*rc::gen::arbitrary<std::string>()});
+    case 6:
+        return json ? Value(true) : Value(Date{*rc::gen::arbitrary<std::int64_t>()});
+    case 7:
+        return json ? Value(7) : Value(Binary{*rc::gen::arbitrary<std::string>()});
     case 8: {
         Array array;
         const int size = *rc::gen::inRange(0, 4);
-        for (int i = 0; i < size; ++i) array.push_back(any_value(depth - 1, json));
+        for (int i = 0; i < size; ++i)
+            array.push_back(any_value(depth - 1, json));
         return array;
     }
     default: {

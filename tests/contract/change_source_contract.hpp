@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The contract of ports/change_source.hpp, run on every adapter. An adapter's test instantiates the suite
-// with a type that has `ChangeSource& source()`, `void commit()` (one more transaction that the source
-// will give out; nothing where the history is fixed), and `transactions_min`.
+// The contract of ports/change_source.hpp, run on every adapter. An adapter's test instantiates the
+// suite with a type that has `ChangeSource& source()`, `void commit()` (one more transaction that
+// the source will give out; nothing where the history is fixed), and `transactions_min`.
 #include <gtest/gtest.h>
 
 #include "ports/change_source.hpp"
@@ -48,7 +48,8 @@ protected:
     /// Enough of them, and the Position to start after.
     std::optional<Position> begin(std::uint32_t epoch = 0) {
         const Position snapshot = open({epoch, std::nullopt});
-        for (std::size_t i = 0; i < Adapter::transactions_min; ++i) adapter.commit();
+        for (std::size_t i = 0; i < Adapter::transactions_min; ++i)
+            adapter.commit();
         return snapshot.is_zero() ? std::nullopt : std::optional(snapshot);
     }
     void close() { test::close(context, source()); }
@@ -71,7 +72,8 @@ TYPED_TEST_P(ChangeSourceContract, gives_each_transaction_once_in_commit_order_p
     const auto after = this->begin();
     const auto positions = this->read(TypeParam::transactions_min);
     ASSERT_GE(positions.size(), TypeParam::transactions_min);
-    for (std::size_t i = 1; i < positions.size(); ++i) EXPECT_LT(positions[i - 1], positions[i]);
+    for (std::size_t i = 1; i < positions.size(); ++i)
+        EXPECT_LT(positions[i - 1], positions[i]);
     if (after) {
         EXPECT_GT(positions.front(), *after);
     }
@@ -79,7 +81,8 @@ TYPED_TEST_P(ChangeSourceContract, gives_each_transaction_once_in_commit_order_p
     this->close();
 }
 
-TYPED_TEST_P(ChangeSourceContract, opened_again_it_gives_what_was_not_confirmed_and_nothing_before) {
+TYPED_TEST_P(ChangeSourceContract,
+             opened_again_it_gives_what_was_not_confirmed_and_nothing_before) {
     this->begin();
     const auto all = this->read(TypeParam::transactions_min);
     const std::size_t middle = TypeParam::transactions_min / 2;
@@ -94,7 +97,8 @@ TYPED_TEST_P(ChangeSourceContract, opened_again_it_gives_what_was_not_confirmed_
 
 TYPED_TEST_P(ChangeSourceContract, puts_the_epoch_into_every_position) {
     this->begin(3);
-    for (const Position position : this->read(TypeParam::transactions_min)) EXPECT_EQ(position.epoch(), 3u);
+    for (const Position position : this->read(TypeParam::transactions_min))
+        EXPECT_EQ(position.epoch(), 3u);
     this->close();
 }
 

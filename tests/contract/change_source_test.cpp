@@ -13,7 +13,8 @@ struct Simulator {
     ChangeSource& source() { return source_; }
     void commit() {}
     SystemClock clock_;
-    SimulatorSource source_{{.seed = 5, .instances = 10, .start_at_us = 1'700'000'000'000'000}, clock_};
+    SimulatorSource source_{{.seed = 5, .instances = 10, .start_at_us = 1'700'000'000'000'000},
+                            clock_};
 };
 
 struct Recording {

@@ -18,15 +18,18 @@ public:
     }
     ChangeSource& source() { return source_; }
     void commit() {
-        execute(context_, clock_, "insert into act_hi_taskinst (id_, name_, start_time_) values ($1, 'contract', now())",
-                {slot_ + "-" + std::to_string(count_++)});
+        execute(
+            context_, clock_,
+            "insert into act_hi_taskinst (id_, name_, start_time_) values ($1, 'contract', now())",
+            {slot_ + "-" + std::to_string(count_++)});
     }
 
     asio::io_context& context_;
     SystemClock clock_;
     std::string slot_ = unique_name("contract");
     int count_ = 0;
-    ReplicationSource source_{context_.get_executor(), clock_, {.connection = camunda_database(), .slot = slot_}};
+    ReplicationSource source_{
+        context_.get_executor(), clock_, {.connection = camunda_database(), .slot = slot_}};
 };
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Postgres, ChangeSourceContract, Replication);
@@ -51,8 +54,10 @@ TEST_F(PostgresSource, a_slot_that_another_worker_has_is_in_use) {
     close(context, replication.source());
     // PostgreSQL frees the slot a moment after the connection has ended.
     for (int attempt = 0; attempt < 200; ++attempt) {
-        if (execute(context, replication.clock_, "select active from pg_replication_slots where slot_name = $1",
-                    {replication.slot_}).text(0, 0) == "f") {
+        if (execute(context, replication.clock_,
+                    "select active from pg_replication_slots where slot_name = $1",
+                    {replication.slot_})
+                .text(0, 0) == "f") {
             break;
         }
     }
@@ -84,7 +89,9 @@ TEST_F(PostgresSource, a_wrong_password_and_a_server_that_is_away_have_codes_of_
 
 TEST_F(PostgresSource, a_database_without_camunda_is_a_configuration_error_with_its_mend) {
     ReplicationSource source(context.get_executor(), replication.clock_,
-                             {.connection = camunda_database(), .schema = "information_schema", .slot = replication.slot_});
+                             {.connection = camunda_database(),
+                              .schema = "information_schema",
+                              .slot = replication.slot_});
     const auto opened = run(context, source.open({}));
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code(), ErrorCode::invalid_configuration);

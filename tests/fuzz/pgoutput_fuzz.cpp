@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::size_t length = static_cast<std::size_t>(data[at]) << 8 | data[at + 1];
         at += 2;
         // A copy of just this message on the heap: a read past its end is one past an allocation.
-        const std::string message(reinterpret_cast<const char*>(data) + at, std::min(length, size - at));
+        const std::string message(reinterpret_cast<const char*>(data) + at,
+                                  std::min(length, size - at));
         at += message.size();
         const auto decoded = decoder.decode(message);
         if (!decoded) {
@@ -28,7 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const Transaction& transaction = **decoded;
         std::size_t bytes = 0; // touches every cell
         for (std::size_t i = 0; i < transaction.size(); ++i) {
-            for (const Cell& cell : transaction.row(i).cells) bytes += cell.text.size();
+            for (const Cell& cell : transaction.row(i).cells)
+                bytes += cell.text.size();
         }
         if (bytes > transaction.bytes()) std::abort();
     }

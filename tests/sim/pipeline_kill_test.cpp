@@ -361,7 +361,8 @@ TEST(Pipeline, any_batching_gives_the_same_documents_and_events) {
                 other.batch_documents_max = batch;
                 other.cache_documents_max = cache;
                 ASSERT_TRUE(other.live(never, Death::before));
-                EXPECT_EQ(other.content(), one.content()) << "batch " << batch << " cache " << cache;
+                EXPECT_EQ(other.content(), one.content())
+                    << "batch " << batch << " cache " << cache;
                 EXPECT_EQ(difference(other.published(), one.published()), "");
             }
         }

@@ -112,6 +112,8 @@ struct Query {
     Filter filter;
     /// `_id` is always added as the last key, ascending, so that the order is total.
     std::vector<SortKey> sort;
+    /// The caller does not care (`sort` and `after` are empty): spares a store the sorting.
+    bool any_order = false;
     std::size_t limit = 50;
     /// Values of the sort keys and the _id of the last item of the page before; empty: from the
     /// start.
