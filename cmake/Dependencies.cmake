@@ -17,6 +17,14 @@ find_package(GTest REQUIRED)
 find_path(RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
 find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 
+# The programs' allocator (not the tests', nor under sanitizers): documents are many small objects that
+# one thread makes and another frees.
+add_library(netbuild_allocator INTERFACE)
+find_library(JEMALLOC_LIBRARY jemalloc)
+if(JEMALLOC_LIBRARY AND NOT NETBUILD_SANITIZE)
+    target_link_libraries(netbuild_allocator INTERFACE "${JEMALLOC_LIBRARY}")
+endif()
+
 # One place for the settings that must be the same in every room.
 add_library(netbuild_third_party INTERFACE)
 target_link_libraries(netbuild_third_party INTERFACE Boost::headers Boost::json Boost::url fmt::fmt

@@ -52,8 +52,7 @@ public:
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
           engine_clock(make_engine_clock(configuration, executor, clock)),
-          captured_here(progress),
-          stored_clock(*store, clock, options.engine),
+          stored_clock(*store, clock, options.engine), captured_here(progress, stored_clock),
           queries({*store, stored_clock, clock, engine.get(), rest.get(), engine_clock.get()}),
           capture_queries(
               {*store, captured_here, clock, engine.get(), rest.get(), engine_clock.get()}) {}
@@ -84,8 +83,8 @@ public:
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;
     std::unique_ptr<EngineClock> engine_clock;
-    CapturedHere captured_here;
     StoredClock stored_clock;
+    CapturedHere captured_here;
     query::QueryService queries;         // of a process without capture
     query::QueryService capture_queries; // of the one that captures
     bool capturing = false;
@@ -235,9 +234,10 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
         tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
                                                    impl.configuration.duration("events.keep")));
-    } else {
-        tasks.spawn("freshness", impl.stored_clock.follow());
     }
+    tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
+        return !impl.capturing || impl.captured_here.standing_by();
+    }));
     auto first = co_await (wait_for_signal(impl.executor) || ended.wait());
     (void)first;
     co_await tasks.stop();

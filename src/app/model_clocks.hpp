@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <functional>
+
 #include "ports/document_store.hpp"
 #include "ports/read_model_clock.hpp"
 #include "sync/progress.hpp"
 
 namespace netbuild::app {
-
-/// Freshness in the process that captures.
-class CapturedHere final : public ReadModelClock {
-public:
-    explicit CapturedHere(sync::Progress& progress) : progress_(progress) {}
-    [[nodiscard]] Position applied() const override { return progress_.applied; }
-    [[nodiscard]] std::int64_t lag_ms() const override {
-        if (progress_.applied >= progress_.captured) return 0;
-        return std::max<std::int64_t>(
-            0, (progress_.captured_commit_us - progress_.applied_commit_us) / 1000);
-    }
-    awaitable<result<void>> wait_applied(Position position, Clock::duration wait) override {
-        return progress_.wait_applied(position, wait);
-    }
-
-private:
-    sync::Progress& progress_;
-};
 
 /// Freshness in a process that only reads: from the checkpoint in the store.
 class StoredClock final : public ReadModelClock {
@@ -43,10 +27,10 @@ public:
         }
         co_return result<void>{};
     }
-    /// Looks again and again, until cancelled.
-    awaitable<result<void>> follow() {
+    /// Looks again and again while `needed`, until cancelled.
+    awaitable<result<void>> follow(std::function<bool()> needed) {
         while (true) {
-            (void)co_await refresh(); // a store that is away keeps the last Position
+            if (needed()) (void)co_await refresh(); // a store that is away keeps the last Position
             CO_TRY_VOID(co_await clock_.sleep(std::chrono::milliseconds(250)));
         }
     }
@@ -71,6 +55,30 @@ private:
     std::string engine_;
     Position applied_;
     std::int64_t checkpoint_us_ = 0;
+};
+
+/// Freshness in the process that captures; while another worker does, what that one wrote.
+class CapturedHere final : public ReadModelClock {
+public:
+    CapturedHere(sync::Progress& progress, StoredClock& stored) : progress_(progress), stored_(stored) {}
+    [[nodiscard]] Position applied() const override {
+        return standing_by() ? stored_.applied() : progress_.applied;
+    }
+    [[nodiscard]] std::int64_t lag_ms() const override {
+        if (standing_by()) return stored_.lag_ms();
+        if (progress_.applied >= progress_.captured) return 0;
+        return std::max<std::int64_t>(
+            0, (progress_.captured_commit_us - progress_.applied_commit_us) / 1000);
+    }
+    awaitable<result<void>> wait_applied(Position position, Clock::duration wait) override {
+        return standing_by() ? stored_.wait_applied(position, wait)
+                             : progress_.wait_applied(position, wait);
+    }
+    [[nodiscard]] bool standing_by() const { return progress_.state == sync::State::standby; }
+
+private:
+    sync::Progress& progress_;
+    StoredClock& stored_;
 };
 
 } // namespace netbuild::app

@@ -176,9 +176,23 @@ private:
                 break;
             if (!keep_alive) break;
         }
+        co_await linger(stream);
+        co_return result<void>{};
+    }
+
+    /// Ends our side and reads what the client still sends, for a while: a connection that is closed
+    /// with unread bytes is reset, and the client would lose our last answer.
+    awaitable<void> linger(beast::tcp_stream& stream) {
+        constexpr std::size_t bytes_max = 16 * 1024 * 1024;
         boost::system::error_code ignored;
         stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
-        co_return result<void>{};
+        stream.expires_after(std::chrono::seconds(2));
+        std::vector<char> piece(64 * 1024);
+        for (std::size_t bytes = 0; bytes < bytes_max;) {
+            const auto [ec, size] = co_await stream.async_read_some(asio::buffer(piece), as_result);
+            if (ec) co_return;
+            bytes += size;
+        }
     }
 
     awaitable<bool> send(beast::tcp_stream& stream, BeastResponse response) {

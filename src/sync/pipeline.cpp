@@ -37,11 +37,21 @@ Pipeline::Pipeline(const PipelineOptions& options, Ports ports, Progress& progre
 
 awaitable<result<void>> Pipeline::retry(Error error, Backoff& backoff, std::string& trouble) {
     if (!mended_by_waiting(error)) co_return error;
-    if (trouble.empty()) log::warning("{}; trying again", error.message());
-    trouble = error.message();
+    if (error.code() == ErrorCode::slot_in_use) {
+        // No trouble: this worker is ready to take over, and says so once.
+        if (!std::exchange(standing_by_, true)) log::info("{}", error.message());
+        trouble.clear();
+    } else {
+        standing_by_ = false;
+        if (trouble.empty()) log::warning("{}; trying again", error.message());
+        trouble = error.message();
+    }
     ++progress_.retries;
     progress_.notify();
-    co_return co_await ports_.clock.sleep(backoff.next());
+    // Another worker is not away: its end is to be noticed soon.
+    co_return co_await ports_.clock.sleep(error.code() == ErrorCode::slot_in_use
+                                              ? options_.standby_interval
+                                              : backoff.next());
 }
 
 awaitable<result<void>> Pipeline::run() {

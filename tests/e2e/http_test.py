@@ -79,13 +79,15 @@ def reads(api):
     page = api.get("/v1/executions?limit=5")
     check("a page has items", len(page["items"]) == 5 and page["nextCursor"], page)
     seen, cursor = [], None
+    # The simulation goes on: only what has started already.
+    fixed = "definitionKey=order&startedBefore=" + page["items"][0]["startedAt"]
     while True:
-        part = api.get("/v1/executions?limit=7&definitionKey=order" + (f"&cursor={cursor}" if cursor else ""))
+        part = api.get(f"/v1/executions?limit=7&{fixed}" + (f"&cursor={cursor}" if cursor else ""))
         seen += [item["processInstanceId"] for item in part["items"]]
         cursor = part["nextCursor"]
         if not cursor:
             break
-    whole = api.get("/v1/executions?limit=500&definitionKey=order")
+    whole = api.get(f"/v1/executions?limit=500&{fixed}")
     check("pages are the whole", seen == [item["processInstanceId"] for item in whole["items"]])
     starts = [item["startedAt"] for item in whole["items"]]
     check("newest first", starts == sorted(starts, reverse=True))
@@ -176,7 +178,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="netbuild-http-")
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(port), "NETBUILD_STORE_PATH": folder,
-                   "NETBUILD_SIMULATOR_RATE": "50", "NETBUILD_SIMULATOR_INSTANCES": "120"}
+                   "NETBUILD_SIMULATOR_RATE": "50"}
     log = open(pathlib.Path(folder) / "log", "wb")
     process = subprocess.Popen([NETBUILD, "serve"], env=environment, cwd=folder, stdout=log, stderr=log)
     try:
@@ -184,10 +186,10 @@ def main():
 
         def answers():
             try:
-                return api.request("GET", "/readyz")[0] == 200 and len(api.get("/v1/executions?limit=500")["items"]) >= 100
+                return len(api.get("/v1/executions?limit=500")["items"]) >= 100
             except OSError:
                 return False
-        until("the simulation has run", answers)
+        until("a hundred orders have started", answers)
         bad_input(api, port)
         reads(api)
         waits(api)

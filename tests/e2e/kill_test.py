@@ -24,20 +24,21 @@ class Size:
         self.loaded, self.live = (1500, 250) if mongodb else (4000, 1500)
 
 
-def scratch_database(stack, name):
-    """Camunda's tables, empty, in a database of their own."""
-    p = stack["postgres"]
-    env = {**os.environ, "PGPASSWORD": p["password"]}
-    where = ["-h", p["host"], "-p", str(p["port"]), "-U", p["user"]]
-    psql(stack, f"create database {name}")
-    dump = subprocess.run(["pg_dump", *where, "-s", p["dbname"]], env=env, check=True, capture_output=True)
-    level = subprocess.run(["pg_dump", *where, "-a", "-t", "act_ge_property", p["dbname"]], env=env, check=True, capture_output=True)
-    # The other tests' publications do not belong here.
-    schema = b"\n".join(line for line in dump.stdout.splitlines() if b"PUBLICATION" not in line)
-    target = {**stack, "postgres": {**p, "dbname": name}}
-    for sql in (schema, level.stdout, (ROOT / "lab/camunda_load.sql").read_bytes()):
-        subprocess.run(["psql", *where, "-d", name, "-qX", "-v", "ON_ERROR_STOP=0"], env=env, input=sql, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def scratch_database(stack, name, servers=None):
+    """Camunda's tables, empty, in a database of their own, on the same or on other servers."""
+    source, target = stack["postgres"], {**(servers or stack), "camunda": stack["camunda"]}
+    target["postgres"] = {**target["postgres"], "dbname": name}
+
+    def run(program, where, *arguments, **more):
+        return subprocess.run([program, "-h", where["host"], "-p", str(where["port"]), "-U", where["user"], *arguments],
+                              env={**os.environ, "PGPASSWORD": where["password"]}, check=True, **more)
+
+    psql({**target, "postgres": {**target["postgres"], "dbname": source["dbname"]}}, f"create database {name}")
+    dump = run("pg_dump", source, "-s", "--no-publications", source["dbname"], capture_output=True).stdout
+    level = run("pg_dump", source, "-a", "-t", "act_ge_property", source["dbname"], capture_output=True).stdout
+    for sql in (dump, level, (ROOT / "lab/camunda_load.sql").read_bytes()):
+        run("psql", target["postgres"], "-d", name, "-qX", "-v", "ON_ERROR_STOP=0", input=sql, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
     return target
 
 

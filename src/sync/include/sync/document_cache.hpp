@@ -85,8 +85,10 @@ private:
     struct KeyHash {
         std::size_t
         operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
+            // Length and first letter tell the few collections apart; an address would not do, for
+            // equal literals of two files may have two.
             return std::hash<std::string_view>{}(key.second) ^
-                   reinterpret_cast<std::uintptr_t>(key.first.data());
+                   (key.first.size() << 8 | static_cast<unsigned char>(key.first.front()));
         }
     };
     using Key = std::pair<std::string_view, std::string_view>;

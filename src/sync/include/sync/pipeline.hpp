@@ -100,6 +100,7 @@ private:
     Batch open_;
     bool applying_ = false;
     bool source_ended_ = false;
+    bool standing_by_ = false;
     Clock::duration checkpointed_at_{};
 };
 
