@@ -24,7 +24,7 @@ def main():
             raw[store].append(run(store, instances, servers))
             common.log(f'{store}: {raw[store][-1]}')
             if store == 'mongodb':
-                for name in ('netbuild_bench_apply', 'netbuild_bench_floor'):
+                for name in ('netbuild_bench_apply', 'netbuild_bench_kept', 'netbuild_bench_floor'):
                     common.drop_mongodb_database(servers, name)
 
     def median(store, key):

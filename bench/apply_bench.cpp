@@ -311,7 +311,9 @@ int run_apply(const Arguments& arguments) {
     NullStore nothing;
     KeepingStore dropped(nothing, false);
     const double without_store = pipeline_into(dropped);
-    KeepingStore kept(nothing, true);
+    // Once more for the loop, into a store again, so that the batches are as large.
+    const auto again = make_store("kept");
+    KeepingStore kept(*again, true);
     pipeline_into(kept);
     const auto batches = encode(kept.batches);
     kept.batches.clear();

@@ -238,8 +238,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
         return !impl.capturing || impl.captured_here.standing_by();
     }));
-    auto first = co_await (wait_for_signal(impl.executor) || ended.wait());
-    (void)first;
+    if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
     co_await tasks.stop();
     if (failure) co_return *failure;
     co_return result<void>{};

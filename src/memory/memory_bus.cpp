@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 namespace netbuild {
 
 awaitable<result<void>> MemoryBus::ping() { co_return result<void>{}; }
@@ -28,7 +26,6 @@ awaitable<result<Position>> MemoryBus::first() {
 
 awaitable<result<std::vector<StreamEventPtr>>> MemoryBus::read(Position after, std::size_t count,
                                                                Clock::duration wait) {
-    using namespace asio::experimental::awaitable_operators;
     const Deadline deadline(clock_, wait);
     while (true) {
         auto from = std::upper_bound(events_.begin(), events_.end(), after,
@@ -40,9 +37,7 @@ awaitable<result<std::vector<StreamEventPtr>>> MemoryBus::read(Position after, s
             co_return std::vector<StreamEventPtr>(
                 from, from + static_cast<std::ptrdiff_t>(std::min(count, most)));
         }
-        auto woken = co_await (appended_.wait() || clock_.sleep(deadline.left(clock_)));
-        CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken))
-                                       : std::get<1>(std::move(woken)));
+        CO_TRY_VOID(co_await appended_.wait_for(clock_, deadline.left(clock_)));
     }
 }
 

@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "postgres/pool.hpp"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 namespace netbuild::postgres {
 
 awaitable<result<Pool::Lease>> Pool::acquire() {
-    using namespace asio::experimental::awaitable_operators;
     const Deadline deadline(clock_, options_.wait);
     while (leased_ >= options_.connections_max) {
         if (deadline.passed(clock_)) {
             co_return fail(ErrorCode::overloaded,
                            "all connections to PostgreSQL are in use (postgres.pool_max)");
         }
-        auto first = co_await (released_.wait() || clock_.sleep(deadline.left(clock_)));
-        CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first))
-                                       : std::get<1>(std::move(first)));
+        CO_TRY_VOID(co_await released_.wait_for(clock_, deadline.left(clock_)));
     }
     const auto oldest = clock_.monotonic() - options_.idle_timeout;
     std::erase_if(

@@ -264,7 +264,6 @@ public:
 
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
                                                         Clock::duration wait) {
-        using namespace asio::experimental::awaitable_operators;
         const Deadline deadline(clock_, wait);
         while (true) {
             redis::request request = make();
@@ -273,11 +272,7 @@ public:
             CO_TRY(const Nodes nodes, co_await execute<Nodes>(std::move(request)));
             auto events = to_events(nodes);
             if (!events.empty() || deadline.passed(clock_)) co_return events;
-            auto woken =
-                co_await (appended_.wait() ||
-                          clock_.sleep(std::min(options_.poll_interval, deadline.left(clock_))));
-            CO_TRY_VOID(woken.index() == 0 ? std::get<0>(std::move(woken))
-                                           : std::get<1>(std::move(woken)));
+            CO_TRY_VOID(co_await appended_.wait_for(clock_, std::min(options_.poll_interval, deadline.left(clock_))));
         }
     }
 

@@ -243,7 +243,6 @@ bool Pipeline::worth_applying() const {
 }
 
 awaitable<result<void>> Pipeline::apply() {
-    using namespace asio::experimental::awaitable_operators;
     co_await asio::this_coro::throw_if_cancelled(false);
     while (true) {
         if (worth_applying()) {
@@ -263,9 +262,7 @@ awaitable<result<void>> Pipeline::apply() {
         if (now >= due) {
             CO_TRY_VOID(co_await apply_one(std::exchange(open_, Batch{.upto = open_.upto})));
         } else {
-            auto first = co_await (changed_.wait() || ports_.clock.sleep(due - now));
-            CO_TRY_VOID(first.index() == 0 ? std::get<0>(std::move(first))
-                                           : std::get<1>(std::move(first)));
+            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, due - now));
         }
     }
 }

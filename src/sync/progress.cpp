@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/progress.hpp"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 
 namespace netbuild::sync {
 
@@ -12,10 +11,7 @@ std::string_view to_string(State state) noexcept {
 }
 
 awaitable<result<void>> Progress::wait_change(Clock::duration wait) {
-    using namespace asio::experimental::awaitable_operators;
-    // Both end with a result when they lose, never with an exception.
-    auto first = co_await (changed_.wait() || clock_.sleep(wait));
-    co_return first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first));
+    return changed_.wait_for(clock_, wait);
 }
 
 awaitable<result<void>> Progress::wait_applied(Position position, Clock::duration wait) {

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/signal.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+namespace netbuild {
+
+awaitable<result<void>> Signal::wait_since(std::uint64_t seen) {
+    if (notified_ == seen) {
+        (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    const auto state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) co_return fail(ErrorCode::cancelled, "wait");
+    co_return result<void>{};
+}
+
+awaitable<result<void>> Signal::wait_for(Clock& clock, Clock::duration time) {
+    using namespace asio::experimental::awaitable_operators;
+    // Both end with a result when they lose, never with an exception.
+    auto first = co_await (wait_since(notified_) || clock.sleep(time));
+    co_return first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first));
+}
+
+} // namespace netbuild
