@@ -19,12 +19,15 @@ def main():
     servers = common.stack()
     raw = {'sqlite': [], 'mongodb': []}
     sizes = {'sqlite': 300 if options.quick else 3_000, 'mongodb': 50 if options.quick else 300}
+    databases = ('netbuild_bench_apply', 'netbuild_bench_kept', 'netbuild_bench_floor')
+    for name in databases:  # what a run that was cut left
+        common.drop_mongodb_database(servers, name)
     for round_ in range(1 if options.quick else 3):
         for store, instances in sizes.items():
             raw[store].append(run(store, instances, servers))
             common.log(f'{store}: {raw[store][-1]}')
             if store == 'mongodb':
-                for name in ('netbuild_bench_apply', 'netbuild_bench_kept', 'netbuild_bench_floor'):
+                for name in databases:
                     common.drop_mongodb_database(servers, name)
 
     def median(store, key):

@@ -50,7 +50,10 @@ public:
     awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart) override {
         co_return std::unique_ptr<EngineSnapshot>();
     }
-    awaitable<result<ChangeBatch>> next() override { co_return std::move(batches[next_++]); }
+    awaitable<result<ChangeBatch>> next() override {
+        if (next_ == batches.size()) die("the store was not empty");
+        co_return std::move(batches[next_++]);
+    }
     void confirm(Position) override {}
     awaitable<void> close() override { co_return; }
     awaitable<result<void>> abandon() override { co_return result<void>{}; }

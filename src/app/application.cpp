@@ -52,7 +52,8 @@ public:
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
           engine_clock(make_engine_clock(configuration, executor, clock)),
-          stored_clock(*store, clock, options.engine), captured_here(progress, stored_clock),
+          stored_clock(*store, clock, options.engine),
+          captured_here(progress, stored_clock),
           queries({*store, stored_clock, clock, engine.get(), rest.get(), engine_clock.get()}),
           capture_queries(
               {*store, captured_here, clock, engine.get(), rest.get(), engine_clock.get()}) {}

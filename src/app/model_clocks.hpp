@@ -60,7 +60,8 @@ private:
 /// Freshness in the process that captures; while another worker does, what that one wrote.
 class CapturedHere final : public ReadModelClock {
 public:
-    CapturedHere(sync::Progress& progress, StoredClock& stored) : progress_(progress), stored_(stored) {}
+    CapturedHere(sync::Progress& progress, StoredClock& stored)
+        : progress_(progress), stored_(stored) {}
     [[nodiscard]] Position applied() const override {
         return standing_by() ? stored_.applied() : progress_.applied;
     }

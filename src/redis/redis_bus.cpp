@@ -272,7 +272,8 @@ public:
             CO_TRY(const Nodes nodes, co_await execute<Nodes>(std::move(request)));
             auto events = to_events(nodes);
             if (!events.empty() || deadline.passed(clock_)) co_return events;
-            CO_TRY_VOID(co_await appended_.wait_for(clock_, std::min(options_.poll_interval, deadline.left(clock_))));
+            CO_TRY_VOID(co_await appended_.wait_for(
+                clock_, std::min(options_.poll_interval, deadline.left(clock_))));
         }
     }
 

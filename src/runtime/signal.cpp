@@ -10,7 +10,8 @@ awaitable<result<void>> Signal::wait_since(std::uint64_t seen) {
         (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
     }
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) co_return fail(ErrorCode::cancelled, "wait");
+    if (state.cancelled() != asio::cancellation_type::none)
+        co_return fail(ErrorCode::cancelled, "wait");
     co_return result<void>{};
 }
 

@@ -16,7 +16,9 @@ TEST(Signal, a_notification_between_the_decision_to_wait_and_its_begin_is_not_lo
     const auto started = clock.monotonic();
     bool woken = false;
     asio::co_spawn(context, signal.wait_for(clock, std::chrono::seconds(30)),
-                   [&](const std::exception_ptr&, const result<void>& outcome) { woken = outcome.has_value(); });
+                   [&](const std::exception_ptr&, const result<void>& outcome) {
+                       woken = outcome.has_value();
+                   });
     // Runs after wait_for() has begun and before what it starts has.
     asio::post(context, [&] { signal.notify_all(); });
     context.run();
@@ -30,7 +32,9 @@ TEST(Signal, a_wait_without_notification_ends_in_time) {
     Signal signal(context.get_executor());
     bool ended = false;
     asio::co_spawn(context, signal.wait_for(clock, std::chrono::milliseconds(1)),
-                   [&](const std::exception_ptr&, const result<void>& outcome) { ended = outcome.has_value(); });
+                   [&](const std::exception_ptr&, const result<void>& outcome) {
+                       ended = outcome.has_value();
+                   });
     context.run();
     EXPECT_TRUE(ended);
 }

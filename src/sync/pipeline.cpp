@@ -49,9 +49,8 @@ awaitable<result<void>> Pipeline::retry(Error error, Backoff& backoff, std::stri
     ++progress_.retries;
     progress_.notify();
     // Another worker is not away: its end is to be noticed soon.
-    co_return co_await ports_.clock.sleep(error.code() == ErrorCode::slot_in_use
-                                              ? options_.standby_interval
-                                              : backoff.next());
+    co_return co_await ports_.clock.sleep(
+        error.code() == ErrorCode::slot_in_use ? options_.standby_interval : backoff.next());
 }
 
 awaitable<result<void>> Pipeline::run() {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/progress.hpp"
 
-
 namespace netbuild::sync {
 
 std::string_view to_string(State state) noexcept {

@@ -52,17 +52,20 @@ private:
         return boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void(Outcome)>(
             [this](auto handler, Function work) {
                 auto executor = boost::asio::get_associated_executor(handler);
-                boost::asio::post(pool_,
-                                  [this, handler = std::move(handler), work = std::move(work),
-                                   guard = boost::asio::make_work_guard(executor)]() mutable {
-                                      Outcome outcome = work();
-                                      queued_.fetch_sub(1);
-                                      boost::asio::post(guard.get_executor(),
-                                                        [handler = std::move(handler),
-                                                         outcome = std::move(outcome)]() mutable {
-                                                            std::move(handler)(std::move(outcome));
-                                                        });
-                                  });
+                boost::asio::post(
+                    pool_, [this, handler = std::move(handler), work = std::move(work),
+                            guard = boost::asio::make_work_guard(executor)]() mutable {
+                        Outcome outcome = work();
+                        queued_.fetch_sub(1);
+                        // The guard goes along: the caller's context may end as soon as the
+                        // completion has run, and must not be touched from here after that.
+                        const auto target = guard.get_executor();
+                        boost::asio::post(target, [handler = std::move(handler),
+                                                   outcome = std::move(outcome),
+                                                   guard = std::move(guard)]() mutable {
+                            std::move(handler)(std::move(outcome));
+                        });
+                    });
             },
             boost::asio::use_awaitable, std::move(function));
     }

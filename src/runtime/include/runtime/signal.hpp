@@ -27,8 +27,8 @@ public:
     awaitable<result<void>> wait_for(Clock& clock, Clock::duration time);
 
 private:
-    /// Returns at once if there was a notify_all() after the count `seen`: what is started beside another
-    /// awaitable begins a moment later than its caller decided to wait.
+    /// Returns at once if there was a notify_all() after the count `seen`: what is started beside
+    /// another awaitable begins a moment later than its caller decided to wait.
     awaitable<result<void>> wait_since(std::uint64_t seen);
 
     boost::asio::steady_timer timer_;
