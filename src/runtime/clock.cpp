@@ -21,7 +21,8 @@ std::int64_t SystemClock::utc_us() const {
 awaitable<result<void>> SystemClock::sleep(duration time) {
     // A cancellation that came during an operation that cannot be cancelled is not sent again.
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) co_return fail(ErrorCode::cancelled, "sleep");
+    if (state.cancelled() != asio::cancellation_type::none)
+        co_return fail(ErrorCode::cancelled, "sleep");
     asio::steady_timer timer(co_await asio::this_coro::executor, time);
     const auto [ec] = co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (ec) co_return fail(ErrorCode::cancelled, "sleep");
