@@ -342,7 +342,7 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
 
 /// Each task with its execution's variables, both of one Position: the copy of an open task in the
 /// execution tells by its sync.lsn whether they are.
-awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> tasks) {
+awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> tasks, Filter filter) {
     for (int attempt = 1;; ++attempt) {
         std::vector<std::string> owners;
         std::set<std::string_view> seen;
@@ -389,7 +389,9 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
         for (const ValuePtr& task : tasks)
             ids.emplace_back(text(*task, "_id"));
         CO_TRY(auto again, co_await ports_.store.get(collections::tasks, ids));
-        std::erase(again, nullptr);
+        // A task may have ended since it was listed.
+        std::erase_if(again,
+                      [&](const ValuePtr& task) { return !task || !matches(filter, *task); });
         tasks = std::move(again);
     }
 }
@@ -425,7 +427,7 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters) {
     }
     CO_TRY(auto page, co_await ports_.store.find(request.query));
     const bool more = cut(page, limit);
-    CO_TRY(Array items, co_await with_variables(page));
+    CO_TRY(Array items, co_await with_variables(page, request.query.filter));
     co_return list_answer(request.query, std::move(items), page, more, position);
 }
 

@@ -73,7 +73,7 @@ private:
     /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has
     /// those.
     awaitable<result<void>> add_forms(Array& tasks);
-    awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks);
+    awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks, Filter filter);
 
     static constexpr std::size_t forms_cached_max = 1000;
     Ports ports_;
