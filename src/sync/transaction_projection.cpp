@@ -19,8 +19,6 @@ CompanionRows::CompanionRows(const Transaction& transaction) {
         case Table::hi_taskinst:
             if (row.operation == RowOperation::insert) {
                 inserted_history_tasks.insert(row.text(camunda::hi_taskinst::id));
-            } else if (update) {
-                updated_history_tasks.insert(row.text(camunda::hi_taskinst::id));
             }
             break;
         case Table::ru_task:

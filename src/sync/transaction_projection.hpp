@@ -28,7 +28,6 @@ public:
     [[nodiscard]] bool rewrites_ended_task(const Row& row) const;
 
     std::unordered_set<std::string_view> inserted_history_tasks;
-    std::unordered_set<std::string_view> updated_history_tasks;
     std::unordered_set<std::string_view> updated_tasks;
     std::unordered_set<std::string_view> erased_tasks;
     std::unordered_set<std::string_view> inserted_variables;
