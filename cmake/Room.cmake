@@ -34,7 +34,7 @@ endfunction()
 # Every TEST() becomes a ctest of its own, named SUITE.sentence. With SERVERS the stack's servers run
 # (tests/CMakeLists.txt starts them), at ports that count from NETBUILD_TEST_PORT_BASE.
 include(GoogleTest)
-set(NETBUILD_TEST_PORT_BASE 26400)
+set(NETBUILD_TEST_PORT_BASE 26400 CACHE STRING "the servers of the tests listen from here on")
 function(netbuild_test name)
     cmake_parse_arguments(TEST "SERVERS" "LABEL;TIMEOUT_S" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
     if(NOT TEST_TIMEOUT_S)
