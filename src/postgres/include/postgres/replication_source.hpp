@@ -28,8 +28,8 @@ public:
         std::size_t batch_bytes_max = 1024 * 1024;
         /// Status messages go out at least this often (wal_sender_timeout is 60 s by default).
         Clock::duration status_interval = std::chrono::seconds(5);
-        /// Process instances in one chunk of the first load.
-        std::size_t load_instances = 250;
+        /// Connections of a snapshot that read process instances side by side.
+        std::size_t load_connections = 2;
         MessageTap* tap = nullptr;
         /// A slot that ends with the connection, and no snapshot: `record`, benches.
         bool temporary_slot = false;
