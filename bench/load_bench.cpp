@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loads a database from its snapshot through decoder and projector into nothing.
+#include <ctime>
 #include <sstream>
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,12 +15,19 @@
 namespace netbuild::bench {
 namespace {
 
-/// How late a timer of 1 ms comes at worst: what live transactions wait for the load.
-awaitable<result<void>> watch_loop(SystemClock& clock, double& worst_ms) {
+double thread_cpu_ms() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
+/// The most CPU that the event loop takes while a timer of 1 ms waits for its turn: what live
+/// transactions wait for the load, on a machine that is not shared.
+awaitable<result<void>> watch_loop(SystemClock& clock, double& busiest_ms) {
     while (true) {
-        const auto asked = SteadyClock::now();
+        const double before = thread_cpu_ms();
         CO_TRY_VOID(co_await clock.sleep(std::chrono::milliseconds(1)));
-        worst_ms = std::max(worst_ms, seconds_since(asked) * 1e3 - 1);
+        busiest_ms = std::max(busiest_ms, thread_cpu_ms() - before);
     }
 }
 
@@ -48,17 +56,17 @@ awaitable<result<void>> load(const Arguments& arguments, asio::io_context& conte
     sync::PipelineOptions pipeline_options;
     sync::Pipeline pipeline(pipeline_options,
                             {source, store, bus, clock, random, context.get_executor()}, progress);
-    double worst_ms = 0;
+    double busiest_ms = 0;
     const auto started = SteadyClock::now();
     auto first =
-        co_await (pipeline.run() || wait_complete(progress) || watch_loop(clock, worst_ms));
+        co_await (pipeline.run() || wait_complete(progress) || watch_loop(clock, busiest_ms));
     const double seconds = seconds_since(started);
     if (first.index() == 0) CO_TRY_VOID(std::get<0>(std::move(first)));
     co_await source.close();
     CO_TRY_VOID(co_await source.drop_slot());
     fmt::print("{{\"rows\":{},\"instances\":{},\"documents\":{},\"load_s\":{:.3f},"
-               "\"loop_blocked_ms\":{:.1f}}}\n",
-               progress.load_rows, progress.load_instances, store.documents, seconds, worst_ms);
+               "\"loop_busy_ms\":{:.1f}}}\n",
+               progress.load_rows, progress.load_instances, store.documents, seconds, busiest_ms);
     co_return result<void>{};
 }
 

@@ -130,10 +130,9 @@ public:
     }
 
     awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) {
-        CO_TRY(auto snapshot,
-               co_await postgres::take_snapshot(executor_, clock_, options_.connection,
-                                                options_.schema, epoch_, std::move(taken),
-                                                options_.load_connections));
+        CO_TRY(auto snapshot, co_await postgres::take_snapshot(
+                                  executor_, clock_, options_.connection, options_.schema, epoch_,
+                                  std::move(taken), options_.load_connections));
         // An idle stream, too, passes the snapshot's Position.
         CO_TRY(auto connection, co_await connect());
         CO_TRY_VOID(co_await connection->query(

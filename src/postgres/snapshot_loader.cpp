@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -13,14 +14,12 @@ namespace {
 /// Ids that are planned at once.
 constexpr std::size_t plan_ids = 10'000;
 
-// A range's plan is known, and statistics that are old or missing must not change it: through
-// Camunda's indexes, nested loops over few rows. A snapshot lives as long as the load, idle or not.
-constexpr std::string_view session =
-    "set local enable_seqscan = off; set local enable_hashjoin = off; "
-    "set local enable_mergejoin = off; set local jit = off; "
-    "set local max_parallel_workers_per_gather = 0; "
-    "set local idle_in_transaction_session_timeout = 0; "
-    "set local standard_conforming_strings = on";
+// Ranges are read through Camunda's indexes, whatever the statistics say (see SnapshotQueries), and
+// a snapshot lives as long as its load, idle or not.
+constexpr std::string_view session = "set local enable_seqscan = off; set local jit = off; "
+                                     "set local max_parallel_workers_per_gather = 0; "
+                                     "set local idle_in_transaction_session_timeout = 0; "
+                                     "set local standard_conforming_strings = on";
 
 awaitable<result<std::unique_ptr<Connection>>> enter(asio::any_io_executor executor, Clock& clock,
                                                      ConnectionOptions options,
@@ -37,13 +36,6 @@ std::uint64_t count(std::string_view text) {
     std::uint64_t number = 0;
     std::from_chars(text.data(), text.data() + text.size(), number);
     return number;
-}
-
-std::string copies(const std::vector<TableQuery>& queries) {
-    std::string sql;
-    for (const TableQuery& query : queries)
-        sql += fmt::format("copy ({}) to stdout;", query.sql);
-    return sql;
 }
 
 } // namespace
@@ -79,54 +71,65 @@ awaitable<result<std::optional<EngineChunk>>> SnapshotLoader::next() {
         CO_TRY(chunk.rows, co_await all_rows(*connections_.front(), queries_.definitions()));
         co_return std::optional(std::move(chunk));
     }
-    while (!idle_.empty()) {
-        CO_TRY(auto reading, co_await start_next(*idle_.back()));
-        if (!reading) break;
-        idle_.pop_back();
-        under_way_.push_back(std::move(*reading));
-    }
-    while (!under_way_.empty()) {
+    while (ready_.empty()) {
+        while (!idle_.empty()) {
+            CO_TRY(auto reading, co_await start_next(*idle_.back()));
+            if (!reading) break;
+            idle_.pop_back();
+            under_way_.push_back(std::move(*reading));
+        }
+        if (under_way_.empty()) co_return std::optional<EngineChunk>();
         Reading reading = std::move(under_way_.front());
         under_way_.pop_front();
-        std::vector<std::string>& ids = reading.range.ids;
-        const bool divisible = ids.size() > 1;
-        CO_TRY(auto found, co_await rows(*reading.connection, reading.queries,
-                                         divisible ? RowLimits{options_.chunk_rows_max,
-                                                               options_.chunk_bytes_max}
-                                                   : RowLimits{}));
-        if (!found) {
-            const auto middle = ids.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2);
-            halves_.push_back({reading.range.stage, {middle, ids.end()}});
-            ids.erase(middle, ids.end());
-            range_ids_ = ids.size();
-            CO_TRY(auto half, co_await start(*reading.connection, std::move(reading.range)));
-            under_way_.push_front(std::move(half));
-            continue;
-        }
-        EngineChunk chunk;
-        if (reading.range.stage == Stage::instances) {
-            chunk.upto = ids.back();
-            chunk.instances = ids.size();
-        }
-        adapt(ids.size(), found->size());
-        chunk.rows = std::move(*found);
-        // The server goes on while these rows are projected.
-        if (!halves_.empty()) {
-            Range half = std::move(halves_.back());
-            halves_.pop_back();
-            CO_TRY(auto next, co_await start(*reading.connection, std::move(half)));
-            under_way_.push_front(std::move(next));
-        } else {
-            CO_TRY(auto next, co_await start_next(*reading.connection));
-            if (next) {
-                under_way_.push_back(std::move(*next));
-            } else {
-                idle_.push_back(reading.connection);
-            }
-        }
-        co_return std::optional(std::move(chunk));
+        CO_TRY_VOID(co_await finish(std::move(reading)));
     }
-    co_return std::optional<EngineChunk>();
+    EngineChunk chunk = std::move(ready_.front());
+    ready_.pop_front();
+    co_return std::optional(std::move(chunk));
+}
+
+/// Waits for a range's chunks and gives its connection the next one: the server goes on while these
+/// are projected.
+awaitable<result<void>> SnapshotLoader::finish(Reading reading) {
+    CO_TRY(auto found, co_await chunks(reading));
+    Connection& connection = *reading.connection;
+    std::vector<std::string>& ids = reading.range.ids;
+    if (!found) {
+        const auto middle = ids.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2);
+        halves_.push_back({reading.range.stage, {middle, ids.end()}});
+        ids.erase(middle, ids.end());
+        chunk_ids_ = std::max<std::size_t>(reading.chunk_ids / 2, 1);
+        CO_TRY(auto half, co_await start(connection, std::move(reading.range)));
+        under_way_.push_front(std::move(half));
+        co_return result<void>{};
+    }
+    std::size_t rows = 0;
+    for (std::size_t i = 0; i < found->size(); ++i) {
+        EngineChunk chunk;
+        chunk.rows = std::move((*found)[i]);
+        rows += chunk.rows.size();
+        const std::size_t last = std::min((i + 1) * reading.chunk_ids, ids.size());
+        if (reading.range.stage == Stage::instances) {
+            chunk.instances = last - i * reading.chunk_ids;
+            chunk.upto = ids[last - 1];
+        }
+        ready_.push_back(std::move(chunk));
+    }
+    adapt(ids.size(), rows);
+    if (!halves_.empty()) {
+        Range half = std::move(halves_.back());
+        halves_.pop_back();
+        CO_TRY(auto next, co_await start(connection, std::move(half)));
+        under_way_.push_front(std::move(next));
+        co_return result<void>{};
+    }
+    CO_TRY(auto next, co_await start_next(connection));
+    if (next) {
+        under_way_.push_back(std::move(*next));
+    } else {
+        idle_.push_back(&connection);
+    }
+    co_return result<void>{};
 }
 
 /// The next range on `connection`, which is free; nullopt if there is none.
@@ -136,7 +139,8 @@ SnapshotLoader::start_next(Connection& connection) {
         CO_TRY_VOID(co_await plan(connection));
     if (ids_.empty()) co_return std::optional<Reading>();
     Range range{stage_, {}};
-    const auto last = ids_.begin() + static_cast<std::ptrdiff_t>(std::min(ids_.size(), range_ids_));
+    const auto last = ids_.begin() + static_cast<std::ptrdiff_t>(
+                                         std::min(ids_.size(), chunk_ids_ * options_.range_chunks));
     range.ids.assign(std::move_iterator(ids_.begin()), std::move_iterator(last));
     ids_.erase(ids_.begin(), last);
     CO_TRY(auto reading, co_await start(connection, std::move(range)));
@@ -165,7 +169,7 @@ awaitable<result<void>> SnapshotLoader::plan(Connection& connection) {
 awaitable<result<SnapshotLoader::Reading>> SnapshotLoader::start(Connection& connection,
                                                                  Range range) {
     const std::string condition = SnapshotQueries::between(range.ids.front(), range.ids.back());
-    Reading reading{&connection, std::move(range), {}};
+    Reading reading{&connection, std::move(range), chunk_ids_, {}};
     reading.queries = reading.range.stage == Stage::instances
                           ? queries_.instances(condition)
                           : queries_.standalone_tasks(condition);
@@ -173,16 +177,42 @@ awaitable<result<SnapshotLoader::Reading>> SnapshotLoader::start(Connection& con
     co_return std::move(reading);
 }
 
-awaitable<result<std::optional<Transaction>>>
-SnapshotLoader::rows(Connection& connection, const std::vector<TableQuery>& queries,
-                     RowLimits limits) {
-    std::optional<Transaction> transaction(std::in_place);
-    transaction->position = options_.position;
-    transaction->committed_at_us = options_.at_us;
+awaitable<result<std::optional<std::vector<Transaction>>>>
+SnapshotLoader::chunks(const Reading& reading) {
+    const std::vector<std::string>& ids = reading.range.ids;
+    std::vector<Transaction> chunks;
+    std::unordered_map<std::string_view, std::size_t> chunk_of;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (i % reading.chunk_ids == 0) chunks.push_back(transaction());
+        chunk_of.emplace(ids[i], chunks.size() - 1);
+    }
+    std::size_t bytes = 0;
+    bool too_much = false;
+    const Place place = [&](const TableQuery& query, std::span<const Cell> cells) -> Transaction* {
+        if (too_much) return nullptr; // only the connection has to come to its end
+        const auto found = chunk_of.find(cells[query.owner].text);
+        if (found == chunk_of.end()) return nullptr; // what is left of one that is not there
+        Transaction& chunk = chunks[found->second];
+        for (const Cell& cell : cells)
+            bytes += sizeof(Cell) + cell.text.size();
+        too_much = (ids.size() > 1 && bytes > options_.range_bytes_max) ||
+                   (reading.chunk_ids > 1 && chunk.size() >= options_.chunk_rows_max);
+        if (too_much) chunks.clear();
+        return too_much ? nullptr : &chunk;
+    };
+    CO_TRY_VOID(co_await rows(*reading.connection, reading.queries, place));
+    if (too_much) co_return std::optional<std::vector<Transaction>>();
+    co_return std::optional(std::move(chunks));
+}
+
+awaitable<result<void>> SnapshotLoader::rows(Connection& connection,
+                                             const std::vector<TableQuery>& queries,
+                                             const Place& place) {
     for (const TableQuery& query : queries) {
         CO_TRY(const bool started, co_await connection.next_copy());
         if (!started) co_return fail(ErrorCode::internal, "a COPY did not begin");
         const std::size_t columns = camunda::info(query.table).columns.size();
+        const std::size_t selected = std::max(columns, query.owner + 1);
         while (true) {
             std::span<char> row;
             CO_TRY(const auto seen, connection.copy_row(row));
@@ -191,30 +221,38 @@ SnapshotLoader::rows(Connection& connection, const std::vector<TableQuery>& quer
                 CO_TRY_VOID(co_await connection.wait_readable());
                 continue;
             }
-            if (!transaction) continue; // only the connection has to come to its end
-            CO_TRY(const auto cells, decoder_.decode(row, columns));
-            transaction->add(query.table, RowOperation::insert, cells);
-            if (transaction->size() > limits.rows || transaction->bytes() > limits.bytes)
-                transaction.reset();
+            CO_TRY(const auto cells, decoder_.decode(row, selected));
+            if (Transaction* to = place(query, cells))
+                to->add(query.table, RowOperation::insert, cells.first(columns));
         }
     }
     CO_TRY(const bool more, co_await connection.next_copy());
     if (more) co_return fail(ErrorCode::internal, "a COPY too many");
-    co_return std::move(transaction);
+    co_return result<void>{};
 }
 
 awaitable<result<Transaction>> SnapshotLoader::all_rows(Connection& connection,
                                                         std::vector<TableQuery> queries) {
+    Transaction all = transaction();
+    const Place place = [&](const TableQuery&, std::span<const Cell>) { return &all; };
     CO_TRY_VOID(co_await connection.start_copies(copies(queries)));
-    CO_TRY(auto found, co_await rows(connection, queries, {}));
-    co_return std::move(*found);
+    CO_TRY_VOID(co_await rows(connection, queries, place));
+    co_return std::move(all);
+}
+
+Transaction SnapshotLoader::transaction() const {
+    Transaction transaction;
+    transaction.position = options_.position;
+    transaction.committed_at_us = options_.at_us;
+    return transaction;
 }
 
 /// Follows the number of rows that a process instance has.
 void SnapshotLoader::adapt(std::size_t ids, std::size_t rows) {
     const std::size_t wanted = ids * options_.chunk_rows / std::max<std::size_t>(rows, 1);
-    range_ids_ = std::clamp<std::size_t>(wanted, std::max<std::size_t>(range_ids_ / 2, 1),
-                                         std::min(range_ids_ * 2, options_.chunk_instances_max));
+    const std::size_t least = std::max<std::size_t>(chunk_ids_ / 2, 1);
+    const std::size_t most = std::min(chunk_ids_ * 2, options_.chunk_instances_max);
+    chunk_ids_ = std::clamp(wanted, std::min(least, most), most);
 }
 
 // --- lookups, beside the ranges

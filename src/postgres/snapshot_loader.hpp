@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <deque>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,9 +20,9 @@ namespace netbuild::postgres {
 /// Reads the engine's tables in one exported snapshot, process instance by process instance: what
 /// the projection makes of a chunk is what it would have made of the instance's whole history.
 ///
-/// Each range is a handful of COPYs in one round trip. Every connection has a range under way while
-/// the rows of another are decoded and projected: the server works ahead into the sockets' buffers,
-/// so nothing but the chunk that is being put together is in memory here.
+/// Each range is a handful of COPYs in one round trip, and a few chunks. Every connection has a
+/// range under way while the rows of another are decoded and projected: the server works ahead into
+/// the sockets' buffers, so that what is in memory here is one range.
 class SnapshotLoader final : public EngineSnapshot {
 public:
     struct Options {
@@ -34,10 +37,13 @@ public:
         /// Rows that a chunk should have: projecting one is to take a few milliseconds, for live
         /// transactions wait meanwhile.
         std::size_t chunk_rows = 1500;
-        /// Past either, a range of several process instances is read again in two halves.
+        std::size_t chunk_instances_max = 500;
+        /// Chunks that are read at once: a range costs the server a plan for each table.
+        std::size_t range_chunks = 4;
+        /// Past either, a range of several process instances is read again in two halves. What is
+        /// in memory here is one range at most.
         std::size_t chunk_rows_max = 3000;
-        std::size_t chunk_bytes_max = 4 * 1024 * 1024;
-        std::size_t chunk_instances_max = 1000;
+        std::size_t range_bytes_max = 16 * 1024 * 1024;
     };
     static constexpr std::size_t connections_max = 8;
 
@@ -52,6 +58,8 @@ public:
     awaitable<result<Transaction>> read(InstanceSelection selection) override;
 
 private:
+    /// Where a row goes; null: nowhere.
+    using Place = std::function<Transaction*(const TableQuery&, std::span<const Cell>)>;
     enum class Stage : unsigned char { instances, standalone_tasks, end };
     /// Neighbours in the order of their ids.
     struct Range {
@@ -62,10 +70,8 @@ private:
     struct Reading {
         Connection* connection;
         Range range;
+        std::size_t chunk_ids; // the first ones make the first chunk, …
         std::vector<TableQuery> queries;
-    };
-    struct RowLimits {
-        std::size_t rows = SIZE_MAX, bytes = SIZE_MAX;
     };
 
     SnapshotLoader(asio::any_io_executor executor, Options options)
@@ -76,13 +82,17 @@ private:
     awaitable<result<void>> plan(Connection& connection);
     awaitable<result<std::optional<Reading>>> start_next(Connection& connection);
     awaitable<result<Reading>> start(Connection& connection, Range range);
-    /// nullopt: more than `limits`, and nothing of it is kept.
-    awaitable<result<std::optional<Transaction>>>
-    rows(Connection& connection, const std::vector<TableQuery>& queries, RowLimits limits);
+    awaitable<result<void>> finish(Reading reading);
+    /// A chunk's rows each; nullopt if they are too many, and nothing of it is kept.
+    awaitable<result<std::optional<std::vector<Transaction>>>> chunks(const Reading& reading);
     awaitable<result<Transaction>> all_rows(Connection& connection,
                                             std::vector<TableQuery> queries);
+    /// Of the COPYs that were started for `queries`.
+    awaitable<result<void>> rows(Connection& connection, const std::vector<TableQuery>& queries,
+                                 const Place& place);
     awaitable<result<Transaction>> look_up(InstanceSelection selection);
-    void adapt(std::size_t instances, std::size_t rows);
+    [[nodiscard]] Transaction transaction() const;
+    void adapt(std::size_t ids, std::size_t rows);
 
     Options options_;
     SnapshotQueries queries_;
@@ -99,8 +109,9 @@ private:
     Stage stage_ = Stage::instances; // of `ids_`
     std::deque<std::string> ids_;    // planned
     std::string planned_upto_;
-    bool planned_all_ = false; // of the stage
-    std::size_t range_ids_ = 50;
+    bool planned_all_ = false;   // of the stage
+    std::size_t chunk_ids_ = 50; // follows what a process instance has
+    std::deque<EngineChunk> ready_;
 
     bool looking_up_ = false;
     Signal looked_up_;

@@ -13,7 +13,13 @@ namespace netbuild::postgres {
 struct TableQuery {
     camunda::Table table;
     std::string sql;
+    /// The column with the process instance, or the task, that a row belongs to; where the table
+    /// has none, an additional one at the end.
+    std::size_t owner = 0;
 };
+
+/// The rows of one COPY for all of `queries`.
+[[nodiscard]] std::string copies(const std::vector<TableQuery>& queries);
 
 /// The SELECTs that give process instances and tasks with all that belongs to them.
 class SnapshotQueries {
@@ -39,7 +45,14 @@ public:
     [[nodiscard]] static std::string any_of(std::span<const std::string> ids);
 
 private:
-    [[nodiscard]] TableQuery select(camunda::Table table, std::string_view from_where) const;
+    /// `source` is where the rows, `t`, come from.
+    [[nodiscard]] TableQuery select(camunda::Table table, std::string_view source,
+                                    std::string_view where, std::size_t owner = 0,
+                                    std::string_view further_column = {}) const;
+    [[nodiscard]] TableQuery bytes_of_variables(std::string_view where,
+                                                std::string_view owner) const;
+    [[nodiscard]] TableQuery candidates_of_tasks(std::string_view where,
+                                                 std::string_view owner) const;
     [[nodiscard]] std::string name(camunda::Table table) const;
 
     std::string schema_; // quoted
