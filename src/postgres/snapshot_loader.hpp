@@ -36,13 +36,13 @@ public:
         std::size_t connections = 2;
         /// Rows that a chunk should have: projecting one is to take a few milliseconds, for live
         /// transactions wait meanwhile.
-        std::size_t chunk_rows = 1500;
+        std::size_t chunk_rows = 1000;
         std::size_t chunk_instances_max = 500;
         /// Chunks that are read at once: a range costs the server a plan for each table.
-        std::size_t range_chunks = 4;
+        std::size_t range_chunks = 6;
         /// Past either, a range of several process instances is read again in two halves. What is
         /// in memory here is one range at most.
-        std::size_t chunk_rows_max = 3000;
+        std::size_t chunk_rows_max = 2000;
         std::size_t range_bytes_max = 16 * 1024 * 1024;
     };
     static constexpr std::size_t connections_max = 8;

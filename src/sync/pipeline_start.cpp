@@ -60,6 +60,7 @@ awaitable<result<void>> Pipeline::start() {
     applying_ = source_ended_ = false;
     loads_.clear();
     snapshot_.reset();
+    definitions_loaded_ = false;
     absent_.clear();
     load_number_ = 0;
     load_changes_ = load_changes_durable_ = 0;
