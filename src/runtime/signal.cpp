@@ -6,10 +6,11 @@
 namespace netbuild {
 
 awaitable<result<void>> Signal::wait_since(std::uint64_t seen) {
-    if (notified_ == seen) {
+    auto state = co_await asio::this_coro::cancellation_state;
+    // A cancellation that came during an operation that cannot be cancelled is not sent again.
+    if (notified_ == seen && state.cancelled() == asio::cancellation_type::none)
         (void)co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-    }
-    const auto state = co_await asio::this_coro::cancellation_state;
+    state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none)
         co_return fail(ErrorCode::cancelled, "wait");
     co_return result<void>{};
@@ -17,7 +18,6 @@ awaitable<result<void>> Signal::wait_since(std::uint64_t seen) {
 
 awaitable<result<void>> Signal::wait_for(Clock& clock, Clock::duration time) {
     using namespace asio::experimental::awaitable_operators;
-    // A cancellation that came during an operation that cannot be cancelled is not sent again.
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none)
         co_return fail(ErrorCode::cancelled, "wait");
