@@ -160,6 +160,7 @@ struct Connection::Impl {
                 const bool denied =
                     message.find("authentication") != std::string_view::npos ||
                     message.find("no password supplied") != std::string_view::npos ||
+                    message.find("no pg_hba.conf entry") != std::string_view::npos ||
                     message.find("role \"") != std::string_view::npos;
                 Error error = lost();
                 co_return denied ? fail(ErrorCode::unauthorized, error.detail()) : error;
