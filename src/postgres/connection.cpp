@@ -46,6 +46,7 @@ ErrorCode code_of(std::string_view sqlstate) {
     if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate.starts_with("53")) {
         return ErrorCode::unavailable;
     }
+    if (sqlstate == "42710") return ErrorCode::conflict; // duplicate_object: made by another worker
     if (sqlstate.starts_with("40")) return ErrorCode::conflict;
     if (sqlstate.starts_with("22") || sqlstate.starts_with("42"))
         return ErrorCode::invalid_argument;

@@ -82,6 +82,7 @@ public:
             from = start.after->lsn();
             CO_TRY_VOID(co_await check_slot(*connection, from));
         } else {
+            CO_TRY_VOID(co_await take_load_guard());
             CO_TRY_VOID(co_await drop_slot(*connection));
             CO_TRY(snapshot, co_await create_slot(std::move(columns), from));
         }
@@ -129,6 +130,7 @@ public:
     awaitable<void> close() {
         co_await tasks_.stop();
         stream_.reset();
+        load_guard_.reset();
         streaming_ = false;
     }
 
@@ -220,6 +222,34 @@ private:
         co_return result<void>{};
     }
 
+    /// A slot is in use only once its stream is read, and a first load comes before: meanwhile a
+    /// lock of the database keeps another worker from beginning its own. It goes with its
+    /// connection, which the server ends if this process hangs.
+    awaitable<result<void>> take_load_guard() {
+        if (options_.temporary_slot) co_return result<void>{};
+        CO_TRY(auto connection, co_await connect());
+        CO_TRY_VOID(co_await connection->simple(fmt::format(
+            "set idle_session_timeout = {}",
+            std::chrono::duration_cast<std::chrono::milliseconds>(options_.wal_sender_timeout)
+                .count())));
+        CO_TRY(const Rows locked,
+               co_await connection->query({"select pg_try_advisory_lock(hashtextextended($1, 0))",
+                                           {"netbuild load " + options_.slot}}));
+        if (locked.text(0, 0) != "t")
+            co_return fail(ErrorCode::slot_in_use,
+                           fmt::format("another worker loads for slot {}", options_.slot));
+        load_guard_ = std::move(connection);
+        tasks_.spawn("load guard", keep_load_guard());
+        co_return result<void>{};
+    }
+    awaitable<result<void>> keep_load_guard() {
+        while (const std::shared_ptr<Connection> guard = load_guard_) {
+            CO_TRY_VOID(co_await guard->query({"select 1"}));
+            CO_TRY_VOID(co_await clock_.sleep(options_.status_interval));
+        }
+        co_return result<void>{};
+    }
+
     awaitable<result<void>> drop_slot(Connection& connection) {
         if (options_.temporary_slot) co_return result<void>{};
         CO_TRY(const Rows slot, co_await slot_row(connection));
@@ -265,6 +295,7 @@ private:
             postgres::quote_identifier(options_.slot), to_string(start_from_),
             postgres::quote_literal(postgres::quote_identifier(options_.publication)))));
         streaming_ = true;
+        load_guard_.reset();
         tasks_.spawn("replication status", send_statuses());
         co_return result<void>{};
     }
@@ -329,6 +360,7 @@ private:
     Options options_;
     TaskGroup tasks_;
     std::unique_ptr<Connection> stream_;
+    std::shared_ptr<Connection> load_guard_;
     std::optional<PgoutputDecoder> decoder_;
     std::uint32_t epoch_ = 0;
     Lsn start_from_{}, received_{}, confirmed_{}, wal_end_{};

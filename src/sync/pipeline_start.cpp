@@ -82,6 +82,7 @@ awaitable<result<void>> Pipeline::start() {
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
+    log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
     ports_.source.confirm(checkpointed_); // a crash may have come between the two
     co_return result<void>{};
 }

@@ -30,7 +30,7 @@ def say(text):
 
 def stack_arguments():
     return [sys.executable, str(ROOT / "tools/stack.py"), "--folder",
-            os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test")), "--port-base", "26400"]
+            os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test")), "--port-base", os.environ.get("NETBUILD_TEST_PORT_BASE", "26400")]
 
 
 def stack_up():
