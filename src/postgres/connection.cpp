@@ -46,7 +46,8 @@ ErrorCode code_of(std::string_view sqlstate) {
     if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate.starts_with("53")) {
         return ErrorCode::unavailable;
     }
-    if (sqlstate == "42710") return ErrorCode::conflict; // duplicate_object: made by another worker
+    // duplicate_object, unique_violation: another worker has made it.
+    if (sqlstate == "42710" || sqlstate == "23505") return ErrorCode::conflict;
     if (sqlstate.starts_with("40")) return ErrorCode::conflict;
     if (sqlstate.starts_with("22") || sqlstate.starts_with("42"))
         return ErrorCode::invalid_argument;
@@ -164,6 +165,9 @@ struct Connection::Impl {
                     message.find("no pg_hba.conf entry") != std::string_view::npos ||
                     message.find("role \"") != std::string_view::npos;
                 Error error = lost();
+                if (message.find("certificate file") != std::string_view::npos ||
+                    message.find("private key file") != std::string_view::npos)
+                    co_return fail(ErrorCode::invalid_configuration, error.detail());
                 co_return denied ? fail(ErrorCode::unauthorized, error.detail()) : error;
             }
             assign(); // libpq may have gone on to another address

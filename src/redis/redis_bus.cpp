@@ -239,6 +239,12 @@ public:
         return fail(ErrorCode::unavailable, fmt::format("Redis {}: {}", address_, why));
     }
 
+    /// With the reason that the connection itself has found.
+    [[nodiscard]] Error no_connection(std::string_view what) const {
+        if (!trouble_->refused()) return away(fmt::format("{}{}", what, trouble_->text()));
+        return fail(ErrorCode::unauthorized, fmt::format("Redis {}{}", address_, trouble_->text()));
+    }
+
     template <class Answer>
     awaitable<result<Answer>> execute(redis::request request) {
         using namespace asio::experimental::awaitable_operators;
@@ -251,13 +257,9 @@ public:
                                clock_.sleep(options_.timeout));
         if (first.index() == 1) {
             CO_TRY_VOID(std::get<1>(std::move(first)));
-            if (trouble_->refused())
-                co_return fail(ErrorCode::unauthorized,
-                               fmt::format("Redis {}{}", address_, trouble_->text()));
-            co_return away(fmt::format(
-                "no answer within {} ms{}",
-                std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count(),
-                trouble_->text()));
+            co_return no_connection(fmt::format(
+                "no answer within {} ms",
+                std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count()));
         }
         const auto ec = std::get<0>(std::get<0>(first));
         if (ec == asio::error::operation_aborted) {
@@ -265,7 +267,7 @@ public:
             if (state.cancelled() != asio::cancellation_type::none)
                 co_return fail(ErrorCode::cancelled, "Redis");
         }
-        if (ec) co_return away(ec.message());
+        if (ec) co_return no_connection(ec.message());
         auto& answer = std::get<0>(*response);
         if (answer.has_error()) {
             const std::string& diagnostic = answer.error().diagnostic;

@@ -68,7 +68,7 @@ def cases(stack, name):
         ("PostgreSQL, wrong host", {"POSTGRES_HOST": "127.0.0.1"}, UNAVAILABLE, "does not match host name"),
         ("PostgreSQL, wrong password", {"POSTGRES_PASSWORD": "wrong-secret"}, CONFIGURATION, "password authentication failed"),
         ("PostgreSQL, plain", {"NETBUILD_POSTGRES_SSLMODE": "disable"}, CONFIGURATION, "no encryption"),
-        ("PostgreSQL, no such CA file", {"NETBUILD_POSTGRES_SSLROOTCERT": "/nowhere/ca.pem"}, UNAVAILABLE, "/nowhere/ca.pem"),
+        ("PostgreSQL, no such CA file", {"NETBUILD_POSTGRES_SSLROOTCERT": "/nowhere/ca.pem"}, CONFIGURATION, "/nowhere/ca.pem"),
         ("Redis, wrong CA", {"NETBUILD_REDIS_CA_FILE": other}, UNAVAILABLE, "is not trusted"),
         ("Redis, wrong host", {"REDIS_URL": url.replace("localhost", "127.0.0.1")}, UNAVAILABLE, "is not for 127.0.0.1"),
         ("Redis, wrong password", {"REDIS_URL": url.replace(secret, "wrong-secret")}, CONFIGURATION, "WRONGPASS"),
@@ -76,7 +76,7 @@ def cases(stack, name):
         ("Redis, no such CA file", {"NETBUILD_REDIS_CA_FILE": "/nowhere/ca.pem"}, CONFIGURATION, "/nowhere/ca.pem"),
         ("MongoDB, wrong CA", {"MONGODB_URI": uri.replace("ca.pem", "other.pem")}, UNAVAILABLE, "certificate verify failed"),
         ("MongoDB, wrong host", {"MONGODB_URI": uri.replace("localhost", "127.0.0.1")}, UNAVAILABLE, "TLS handshake failed"),
-        ("MongoDB, wrong password", {"MONGODB_URI": uri.replace(secret, "wrong-secret")}, CONFIGURATION, "uthenticat"),
+        ("MongoDB, wrong password", {"MONGODB_URI": uri.replace(secret, "wrong-secret")}, CONFIGURATION, "authentication failed"),
         ("MongoDB, plain", {"MONGODB_URI": plain_uri}, UNAVAILABLE, "MongoDB: "),
     ]
 
