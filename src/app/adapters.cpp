@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/adapters.hpp"
 
+#include <algorithm>
+
 #include "camunda/database_engine.hpp"
 #include "camunda/rest_engine.hpp"
 #include "memory/memory_bus.hpp"
@@ -19,6 +21,13 @@ std::string_view store_kind(const Configuration& configuration) {
 }
 std::string_view bus_kind(const Configuration& configuration) {
     return configuration.has("redis.url") ? "redis" : "memory";
+}
+
+std::string store_name(const Configuration& configuration) {
+    return configuration.has("mongodb.uri") ? "MongoDB" : "SQLite";
+}
+std::string bus_name(const Configuration& configuration) {
+    return configuration.has("redis.url") ? "Redis" : "the event stream";
 }
 
 std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
@@ -80,6 +89,11 @@ std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
     options.schema = configuration.text("engine.schema");
     options.publication = configuration.text("engine.publication");
     options.slot = configuration.text("engine.slot");
+    options.wal_sender_timeout = configuration.duration("postgres.wal_sender_timeout");
+    options.receive_timeout = configuration.duration("postgres.receive_timeout");
+    // The server hears from us, and we from it, several times within either limit.
+    options.status_interval = std::min(
+        {options.status_interval, options.wal_sender_timeout / 4, options.receive_timeout / 4});
     return std::make_unique<ReplicationSource>(executor, clock, std::move(options));
 }
 

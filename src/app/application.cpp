@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "health.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "model_clocks.hpp"
@@ -53,6 +54,8 @@ public:
           pool(make_pool(configuration, executor, clock)),
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
+          store_health(clock, store_name(configuration), [this] { return store->ping(); }),
+          bus_health(clock, bus_name(configuration), [this] { return bus->ping(); }),
           engine_clock(make_engine_clock(configuration, executor, clock)),
           stored_clock(*store, clock, options.engine),
           captured_here(progress, stored_clock),
@@ -85,6 +88,7 @@ public:
     std::unique_ptr<postgres::Pool> pool;
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;
+    Health store_health, bus_health;
     std::unique_ptr<EngineClock> engine_clock;
     StoredClock stored_clock;
     CapturedHere captured_here;
@@ -222,8 +226,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                   impl_->clock, impl_->capturing, impl_->verified);
                          },
                          [this] {
-                             return unready_reasons(*impl_->store, *impl_->bus, impl_->progress,
-                                                    impl_->capturing);
+                             return unready_reasons(impl_->store_health, impl_->bus_health,
+                                                    impl_->progress, impl_->capturing);
                          },
                          [&metrics] { return metrics.text(); }});
     http::Server server(
@@ -249,6 +253,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                  impl.options.projection, *impl.store, queries(),
                                                  impl.progress, impl.verified));
     }
+    tasks.spawn("store health", impl.store_health.watch());
+    tasks.spawn("bus health", impl.bus_health.watch());
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
         return !impl.capturing || impl.captured_here.standing_by();
     }));

@@ -133,19 +133,19 @@ Value cached_status(const sync::Progress& progress, const Configuration& configu
         {"servers", std::move(servers)}};
 }
 
-awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus,
-                                                    const sync::Progress& progress,
-                                                    bool capturing) {
+std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
+                                         const sync::Progress& progress, bool capturing) {
     std::vector<std::string> reasons;
-    if (const auto up = co_await store.ping(); !up) reasons.push_back(up.error().message());
-    if (const auto up = co_await bus.ping(); !up) reasons.push_back(up.error().message());
+    for (const Health* health : {&store, &bus}) {
+        if (auto trouble = health->trouble()) reasons.push_back(std::move(*trouble));
+    }
     if (capturing) {
         if (!progress.source_trouble.empty()) reasons.push_back(progress.source_trouble);
         if (progress.state == sync::State::starting || progress.state == sync::State::loading) {
             reasons.push_back(fmt::format("capture is {}", sync::to_string(progress.state)));
         }
     }
-    co_return reasons;
+    return reasons;
 }
 
 std::string Metrics::text() const {

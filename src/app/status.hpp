@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/configuration.hpp"
+#include "health.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "sync/progress.hpp"
@@ -29,8 +30,9 @@ awaitable<Value> query_status(StatusPorts ports);
                                   const Configuration& configuration, const Clock& clock,
                                   bool capturing, const std::optional<VerifyOutcome>& verified);
 /// Why this process is not ready; empty if it is.
-awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus,
-                                                    const sync::Progress& progress, bool capturing);
+[[nodiscard]] std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
+                                                       const sync::Progress& progress,
+                                                       bool capturing);
 
 /// Prometheus' text exposition of the progress.
 class Metrics {

@@ -113,7 +113,7 @@ awaitable<Response> Routes::plain(const Request& request, bool& found) {
     found = true;
     if (request.path == "/healthz") co_return json_response(Object{{"status", "ok"}});
     if (request.path == "/readyz") {
-        const auto reasons = co_await ports_.unready();
+        const auto reasons = ports_.unready();
         Array list;
         for (const std::string& reason : reasons)
             list.emplace_back(reason);

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/redis/connection.hpp>
 #include <boost/url/parse.hpp>
@@ -93,6 +94,59 @@ result<Target> parse_url(const std::string& text) {
     return target;
 }
 
+/// Why there is no connection. The connection mends itself and gives no reason to who waits for it;
+/// its log does, and so does the check of the certificate.
+class Trouble {
+public:
+    /// A line of the connection's log.
+    void take(std::string_view line) {
+        if (line.starts_with("Setup request execution: success")) {
+            last_.clear();
+            certificate_.clear();
+        } else if (line.starts_with("Failed") || line.starts_with("Error") ||
+                   line.starts_with("Setup request execution")) {
+            last_ = line;
+        }
+    }
+    void certificate(std::string why) { certificate_ = std::move(why); }
+    [[nodiscard]] bool refused() const {
+        return last_.find("WRONGPASS") != std::string::npos ||
+               last_.find("NOAUTH") != std::string::npos ||
+               last_.find("NOPERM") != std::string::npos;
+    }
+    /// " (why)", or empty.
+    [[nodiscard]] std::string text() const {
+        if (!certificate_.empty()) return fmt::format(" ({})", certificate_);
+        return last_.empty() ? last_ : fmt::format(" ({})", last_);
+    }
+
+private:
+    std::string last_, certificate_;
+};
+
+/// Verifies the chain and, beyond what OpenSSL does by itself, that the certificate is the host's.
+class VerifyServer {
+public:
+    VerifyServer(const std::string& host, std::shared_ptr<Trouble> trouble)
+        : host_(host), names_(host), trouble_(std::move(trouble)) {}
+    bool operator()(bool chain_is_good, asio::ssl::verify_context& context) const {
+        const bool good = names_(chain_is_good, context);
+        if (!chain_is_good) {
+            trouble_->certificate(fmt::format(
+                "the server's certificate is not trusted: {}",
+                X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.native_handle()))));
+        } else if (!good) {
+            trouble_->certificate("the server's certificate is not for " + host_);
+        }
+        return good;
+    }
+
+private:
+    std::string host_;
+    asio::ssl::host_name_verification names_;
+    std::shared_ptr<Trouble> trouble_;
+};
+
 using Nodes = std::vector<redis::resp3::node>;
 
 /// The fields of one stream entry: nodes are flat, with their depth.
@@ -154,19 +208,25 @@ public:
         if (target->config.use_ssl) {
             boost::system::error_code ec;
             tls.set_verify_mode(asio::ssl::verify_peer, ec);
+            tls.set_verify_callback(VerifyServer(target->config.addr.host, trouble_), ec);
             if (options_.ca_file.empty()) {
                 tls.set_default_verify_paths(ec);
             } else {
                 tls.load_verify_file(options_.ca_file, ec);
             }
             if (ec) {
-                configuration_error_ = fail(ErrorCode::invalid_configuration,
-                                            fmt::format("redis.ca_file: {}", ec.message()));
+                configuration_error_ =
+                    fail(ErrorCode::invalid_configuration,
+                         fmt::format("redis.ca_file {}: {}", options_.ca_file, ec.message()));
                 return;
             }
         }
         connection_ = std::make_shared<redis::connection>(
-            executor, std::move(tls), redis::logger(redis::logger::level::disabled));
+            executor, std::move(tls),
+            redis::logger(redis::logger::level::info,
+                          [trouble = trouble_](redis::logger::level, std::string_view line) {
+                              trouble->take(line);
+                          }));
         // Reconnects until it is cancelled; the handler keeps it alive until then.
         connection_->async_run(target->config,
                                [connection = connection_](boost::system::error_code) {});
@@ -177,6 +237,12 @@ public:
 
     [[nodiscard]] Error away(std::string_view why) const {
         return fail(ErrorCode::unavailable, fmt::format("Redis {}: {}", address_, why));
+    }
+
+    /// With the reason that the connection itself has found.
+    [[nodiscard]] Error no_connection(std::string_view what) const {
+        if (!trouble_->refused()) return away(fmt::format("{}{}", what, trouble_->text()));
+        return fail(ErrorCode::unauthorized, fmt::format("Redis {}{}", address_, trouble_->text()));
     }
 
     template <class Answer>
@@ -191,7 +257,7 @@ public:
                                clock_.sleep(options_.timeout));
         if (first.index() == 1) {
             CO_TRY_VOID(std::get<1>(std::move(first)));
-            co_return away(fmt::format(
+            co_return no_connection(fmt::format(
                 "no answer within {} ms",
                 std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count()));
         }
@@ -201,14 +267,16 @@ public:
             if (state.cancelled() != asio::cancellation_type::none)
                 co_return fail(ErrorCode::cancelled, "Redis");
         }
-        if (ec) co_return away(ec.message());
+        if (ec) co_return no_connection(ec.message());
         auto& answer = std::get<0>(*response);
         if (answer.has_error()) {
             const std::string& diagnostic = answer.error().diagnostic;
             if (diagnostic.starts_with("OOM"))
                 co_return fail(ErrorCode::out_of_memory, "Redis " + address_);
-            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS"))
-                co_return fail(ErrorCode::unauthorized, "Redis " + address_);
+            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS") ||
+                diagnostic.starts_with("NOPERM"))
+                co_return fail(ErrorCode::unauthorized,
+                               fmt::format("Redis {}: {}", address_, diagnostic));
             if (diagnostic.starts_with("NOSCRIPT")) co_return fail(ErrorCode::not_found, "script");
             co_return away(diagnostic);
         }
@@ -281,6 +349,7 @@ public:
     Options options_;
     Signal appended_;
     std::optional<Error> configuration_error_;
+    std::shared_ptr<Trouble> trouble_ = std::make_shared<Trouble>();
     std::shared_ptr<redis::connection> connection_;
     std::string address_;
     std::string digest_; // of the script, once Redis has it

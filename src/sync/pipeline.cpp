@@ -13,11 +13,6 @@
 namespace netbuild::sync {
 namespace {
 
-/// Failures of a server that has to come back, as opposed to those that stay.
-bool mended_by_waiting(const Error& error) {
-    return error.transient() || error.code() == ErrorCode::slot_in_use;
-}
-
 std::size_t approximate_bytes(const ProjectedEvents& events) {
     std::size_t sum = 0;
     for (const auto& event : events.stream)
@@ -36,7 +31,8 @@ Pipeline::Pipeline(const PipelineOptions& options, Ports ports, Progress& progre
       changed_(ports_.executor) {}
 
 awaitable<result<void>> Pipeline::retry(Error error, Backoff& backoff, std::string& trouble) {
-    if (!mended_by_waiting(error)) co_return error;
+    // Servers come back, and so does the stream when its worker ends; what else fails stays so.
+    if (!error.transient() && error.code() != ErrorCode::slot_in_use) co_return error;
     if (error.code() == ErrorCode::slot_in_use) {
         // No trouble: this worker is ready to take over, and says so once.
         if (!std::exchange(standing_by_, true)) log::info("{}", error.message());
@@ -68,6 +64,7 @@ awaitable<result<void>> Pipeline::run() {
         co_await ports_.source.close();
         if (!outcome && outcome.error().code() == ErrorCode::conflict) {
             log::warning("{}; starting anew", outcome.error().message());
+            CO_TRY_VOID(co_await ports_.clock.sleep(options_.retry_first));
             continue;
         }
         progress_.state = State::stopped;
@@ -86,7 +83,8 @@ awaitable<result<void>> Pipeline::produce() {
             CO_TRY_VOID(co_await changed_.wait());
         auto batch = co_await ports_.source.next();
         if (!batch) {
-            if (!mended_by_waiting(batch.error())) co_return std::move(batch).error();
+            if (!batch.error().transient() && batch.error().code() != ErrorCode::slot_in_use)
+                co_return std::move(batch).error();
             CO_TRY_VOID(co_await reopen(batch.error()));
             continue;
         }
@@ -105,7 +103,11 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
     Error error = lost;
     while (true) {
         co_await ports_.source.close();
-        progress_.state = error.code() == ErrorCode::slot_in_use ? State::standby : State::retrying;
+        if (error.code() == ErrorCode::slot_in_use) {
+            co_return fail(ErrorCode::conflict,
+                           error.detail() + ": another worker, or our own lost connection");
+        }
+        progress_.state = State::retrying;
         CO_TRY_VOID(co_await retry(error, backoff, progress_.source_trouble));
         auto identity = co_await ports_.source.identify();
         if (!identity) {
@@ -272,7 +274,7 @@ awaitable<result<void>> Pipeline::apply() {
 
 awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     applying_ = true;
-    auto writes = std::make_shared<ApplyBatch>();
+    auto writes = new_batch();
     writes->events = std::move(batch.events);
     cache_.take_dirty(*writes);
     writes->checkpoint = checkpoint_at(batch.upto);

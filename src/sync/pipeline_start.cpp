@@ -35,6 +35,7 @@ Checkpoint Pipeline::checkpoint_at(Position position) const {
     Checkpoint checkpoint;
     checkpoint.engine = options_.engine;
     checkpoint.slot = options_.slot;
+    checkpoint.generation = generation_;
     checkpoint.position = position;
     checkpoint.source = identity_;
     checkpoint.loads.assign(loads_.begin(), loads_.end());
@@ -43,8 +44,14 @@ Checkpoint Pipeline::checkpoint_at(Position position) const {
     return checkpoint;
 }
 
-awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
+std::shared_ptr<ApplyBatch> Pipeline::new_batch() const {
     auto batch = std::make_shared<ApplyBatch>();
+    batch->fence = Fence{options_.engine, generation_};
+    return batch;
+}
+
+awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
+    auto batch = new_batch();
     batch->checkpoint = checkpoint_at(position);
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
@@ -54,11 +61,10 @@ awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
 }
 
 awaitable<result<void>> Pipeline::start() {
-    progress_.state = State::starting;
+    if (progress_.state != State::standby) progress_.state = State::starting;
     cache_.clear();
     open_ = {};
     applying_ = source_ended_ = false;
-    loads_.clear();
     snapshot_.reset();
     absent_.clear();
     load_number_ = 0;
@@ -67,73 +73,77 @@ awaitable<result<void>> Pipeline::start() {
     const auto specs = read_model_collections();
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
-    CO_TRY(auto checkpoint,
-           co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
-                               progress_.store_trouble));
-    CO_TRY(identity_,
-           co_await until_done([&] { return ports_.source.identify(); }, progress_.source_trouble));
-    CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
-                                              progress_.source_trouble));
-    std::optional<Position> after;
-    epoch_ = 0;
-    if (checkpoint) {
-        epoch_ = checkpoint->position.epoch();
-        loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
-        loads_done_ = checkpoint->loads_done;
-        if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
-            log::warning("the source is another one than at {} or was set back: epoch {} begins",
-                         netbuild::to_string(checkpoint->position), epoch_ + 1);
-            ++epoch_;
-        } else {
-            after = checkpoint->position;
-        }
+    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
+    while (true) {
+        auto taken = co_await take_place();
+        if (taken) break;
+        co_await ports_.source.close();
+        const bool in_use = taken.error().code() == ErrorCode::slot_in_use;
+        progress_.state = in_use ? State::standby : State::retrying;
+        CO_TRY_VOID(co_await retry(std::move(taken).error(), backoff, progress_.source_trouble));
     }
-    auto taken = co_await take_stream(after, checkpoint.has_value());
-    if (!taken && after && taken.error().code() == ErrorCode::not_found) {
-        // What committed between the checkpoint and now is in no stream any more, only in the
-        // tables.
-        log::warning("the replication slot is gone: the read model is loaded anew");
-        ++epoch_;
-        taken = co_await take_stream(std::nullopt, true);
-    }
-    if (!taken) co_return taken;
+    progress_.source_trouble.clear();
+    standing_by_ = false;
     progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
+    log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
     ports_.source.confirm(checkpointed_); // a crash may have come between the two
     co_return result<void>{};
 }
 
-/// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a
-/// first load from one over the documents of another history.
-awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there) {
-    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
-    while (true) {
-        auto opened = co_await ports_.source.open({epoch_, after});
-        if (opened) {
-            snapshot_ = std::move(*opened);
-            break;
-        }
-        co_await ports_.source.close();
-        if (opened.error().code() == ErrorCode::slot_in_use) progress_.state = State::standby;
-        CO_TRY_VOID(co_await retry(opened.error(), backoff, progress_.source_trouble));
-        // Standing by, another worker may have moved on.
-        CO_TRY(auto checkpoint,
-               co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
-                                   progress_.store_trouble));
-        if (!checkpoint) continue;
-        if (!after || checkpoint->position.epoch() != epoch_) {
-            co_return fail(ErrorCode::conflict, "another worker has begun an epoch");
-        }
-        after = checkpoint->position;
+/// One try, from the checkpoint on: while this worker stood by, another one has moved it, ended its
+/// first load or begun an epoch. slot_in_use if it still works.
+awaitable<result<void>> Pipeline::take_place() {
+    CO_TRY(const auto checkpoint,
+           co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
+                               progress_.store_trouble));
+    CO_TRY(identity_, co_await ports_.source.identify());
+    CO_TRY(const Lsn end, co_await ports_.source.end_of_history());
+    std::optional<Position> after;
+    std::string why_anew;
+    epoch_ = 0;
+    loads_.clear();
+    if (checkpoint) {
+        epoch_ = checkpoint->position.epoch();
         loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
         loads_done_ = checkpoint->loads_done;
+        if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
+            why_anew = "the source is another one than at " +
+                       netbuild::to_string(checkpoint->position) + " or was set back";
+            ++epoch_;
+        } else {
+            after = checkpoint->position;
+        }
     }
-    progress_.source_trouble.clear();
-    CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
-                                              progress_.source_trouble));
+    auto taken = co_await take_stream(after, checkpoint.has_value(), std::move(why_anew));
+    if (!taken && after && taken.error().code() == ErrorCode::not_found) {
+        CO_TRY(const auto now,
+               co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
+                                   progress_.store_trouble));
+        if (!now || now->position != *after)
+            co_return fail(ErrorCode::slot_in_use, "another worker has moved on");
+        // What committed between the checkpoint and now is in no stream any more, only in the
+        // tables.
+        ++epoch_;
+        taken = co_await take_stream(std::nullopt, true, taken.error().message());
+    }
+    co_return taken;
+}
+
+/// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a
+/// first load from one over the documents of another history.
+awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there,
+                                              std::string why_anew) {
+    CO_TRY(snapshot_, co_await ports_.source.open({epoch_, after}));
+    if (!why_anew.empty())
+        log::warning("{}: epoch {}, the read model is loaded anew", why_anew, epoch_);
+    // A worker that had the stream before, and does not know that it has lost it, writes no more.
+    CO_TRY(generation_, co_await until_done([&] { return ports_.store.claim(options_.engine); },
+                                            progress_.store_trouble));
+    CO_TRY(const Lsn end, co_await ports_.source.end_of_history());
     history_end_ = Position::at(epoch_, end, Position::last_ordinal);
     projected_ = checkpointed_ = after.value_or(Position::at(epoch_, Lsn{0}));
     checkpointed_at_ = ports_.clock.monotonic();

@@ -36,5 +36,8 @@ make_rest_engine(const Configuration& configuration, const asio::any_io_executor
 /// "mongodb", "sqlite"; "redis", "memory"; for status and logs.
 [[nodiscard]] std::string_view store_kind(const Configuration& configuration);
 [[nodiscard]] std::string_view bus_kind(const Configuration& configuration);
+/// As messages name them: "MongoDB", "SQLite"; "Redis".
+[[nodiscard]] std::string store_name(const Configuration& configuration);
+[[nodiscard]] std::string bus_name(const Configuration& configuration);
 
 } // namespace netbuild::app

@@ -22,7 +22,7 @@ public:
         /// The body of GET /v1/sync.
         std::function<Value()> status;
         /// What keeps this process from being ready; empty: it is.
-        std::function<awaitable<std::vector<std::string>>()> unready;
+        std::function<std::vector<std::string>()> unready;
         /// Prometheus' text format.
         std::function<std::string()> metrics;
     };

@@ -64,9 +64,12 @@ private:
 
     // pipeline_start.cpp
     awaitable<result<void>> start();
-    awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there);
+    awaitable<result<void>> take_place();
+    awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there,
+                                        std::string why_anew);
     awaitable<result<void>> refill_bus(Position upto);
     awaitable<result<void>> save_checkpoint(Position position);
+    [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
     [[nodiscard]] Checkpoint checkpoint_at(Position position) const;
 
     // pipeline_load.cpp
@@ -112,6 +115,8 @@ private:
     Signal changed_;
     SourceIdentity identity_;
     std::uint32_t epoch_ = 0;
+    /// Of our claim: once another worker has made its own, the store refuses our batches.
+    std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
     /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was
