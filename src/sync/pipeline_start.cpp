@@ -2,6 +2,7 @@
 // How a pipeline finds its place: checkpoint, epoch, first load, the event stream's last id.
 #include <algorithm>
 
+#include "large_transaction.hpp"
 #include "model/collections.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
@@ -28,6 +29,8 @@ std::vector<CollectionSpec> read_model_collections() {
         named(process_definitions, {{{"key"}}}),
         named(events, {{{"lsn", "ordinal"}}, {{"processInstanceId", "lsn"}}}),
         named(sync_checkpoints, {}),
+        named(dead_letters, {}),
+        named(dead_letter_rows, {}),
     };
 }
 
@@ -56,7 +59,8 @@ awaitable<result<void>> Pipeline::start() {
     progress_.state = State::starting;
     cache_.clear();
     open_ = {};
-    applying_ = source_ended_ = false;
+    applying_ = source_ended_ = held_ = false;
+    large_.reset();
     const auto specs = read_model_collections();
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
@@ -96,6 +100,7 @@ awaitable<result<void>> Pipeline::start() {
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
+    CO_TRY_VOID(co_await count_letters());
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
     ports_.source.confirm(checkpointed_); // a crash may have come between the two
     co_return result<void>{};
@@ -145,7 +150,7 @@ awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
         std::set<DocumentKey> missing;
         projector_.collect_missing(*chunk, true, missing);
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
-        projector_.project_snapshot(*chunk);
+        CO_TRY_VOID(projector_.project_snapshot(*chunk));
         auto batch = std::make_shared<ApplyBatch>();
         cache_.take_dirty(*batch);
         progress_.documents += batch->parts.size() + batch->documents.size();

@@ -132,7 +132,7 @@ awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& 
             cache.put(collection, id,
                       collection == collections::process_definitions ? found.front() : nullptr);
         }
-        projector.project_snapshot(*chunk);
+        CO_TRY_VOID(projector.project_snapshot(*chunk));
         ApplyBatch expected;
         cache.take_dirty(expected);
         CO_TRY_VOID(co_await verifier.compare(expected.parts));

@@ -42,8 +42,14 @@ public:
                   retries = 0;
     std::uint64_t orphan_rows = 0;
     std::uint64_t load_instances = 0, load_instances_estimate = 0;
+    /// Transactions that came in parts so far; of the one on its way, rows and bytes in the spill
+    /// file, pieces that there are and that were projected.
+    std::uint64_t large_transactions = 0, large_rows = 0, large_bytes = 0, large_pieces = 0,
+                  large_pieces_done = 0;
+    /// Transactions that were skipped because they cannot be projected and still wait.
+    std::uint64_t dead_letters = 0;
     /// Which server is away and why; empty if none is.
-    std::string store_trouble, bus_trouble, source_trouble;
+    std::string store_trouble, bus_trouble, source_trouble, spill_trouble;
 
     void notify() { changed_.notify_all(); }
     /// Waits until `position` is applied. not_yet_consistent after `wait`; cancelled.
