@@ -51,6 +51,7 @@ public:
           store(make_store(configuration)),
           bus(make_bus(configuration, executor, clock)),
           source(make_source(configuration, executor, clock)),
+          spill(make_spill(configuration)),
           pool(make_pool(configuration, executor, clock)),
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
@@ -71,8 +72,8 @@ public:
     }
 
     awaitable<result<void>> capture() {
-        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor},
-                                progress);
+        sync::Pipeline pipeline(
+            options, {*source, *store, *bus, clock, random, executor, spill.get()}, progress);
         co_return co_await pipeline.run();
     }
 
@@ -85,6 +86,7 @@ public:
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
+    std::unique_ptr<SpillArea> spill;
     std::unique_ptr<postgres::Pool> pool;
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;

@@ -68,6 +68,13 @@ constexpr SettingInfo all_settings[] = {
     {"store.path", text, "netbuild-data", "", false, "", "folder of the embedded store"},
     {"events.keep", duration, "7d", "", false, "",
      "how long events stay in the stream and the store"},
+    {"capture.transaction_memory_max", integer, "8388608", "", false, "",
+     "bytes of row changes of one transaction in memory; more of them go into a file"},
+    {"capture.spill_path", text, "", "", false, "",
+     "folder of that file; by default spill in store.path"},
+    {"sync.poison", text, "stop", "", false, "stop|skip",
+     "what happens to a transaction that cannot be projected: it becomes a dead letter, and"
+     " capture stops or goes on without it"},
     {"projection.active_tasks_max", integer, "1000", "", false, "",
      "open tasks inside an execution's document"},
     {"projection.bytes_inline_max", integer, "65536", "", false, "",

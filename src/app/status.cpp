@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/adapters.hpp"
+#include "model/collections.hpp"
 #include "postgres/connection.hpp"
 
 namespace netbuild::app {
@@ -69,6 +70,10 @@ awaitable<Value> query_status(StatusPorts ports) {
         }
     }
     answer.set("applied", position_object(applied));
+    if (store_up) {
+        const auto letters = co_await ports.store.count(collections::dead_letters, {});
+        if (letters) answer.set("deadLetters", static_cast<std::int64_t>(*letters));
+    }
     if (bus_up && bus_kind(ports.configuration) == "redis") {
         const auto last = co_await ports.bus.last();
         if (last) answer.set("published", position_object(*last));
@@ -98,7 +103,8 @@ Value cached_status(const sync::Progress& progress, const Configuration& configu
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
           std::pair{std::string(bus_kind(configuration)), &progress.bus_trouble},
-          std::pair{configuration.text("engine.source"), &progress.source_trouble}}) {
+          std::pair{configuration.text("engine.source"), &progress.source_trouble},
+          std::pair{std::string("spill"), &progress.spill_trouble}}) {
         servers.append(name, trouble->empty() ? Object{{"status", "up"}}
                                               : Object{{"status", "down"}, {"reason", *trouble}});
     }
@@ -123,6 +129,13 @@ Value cached_status(const sync::Progress& progress, const Configuration& configu
                             {"batches", static_cast<std::int64_t>(progress.batches)},
                             {"orphanRows", static_cast<std::int64_t>(progress.orphan_rows)},
                             {"retries", static_cast<std::int64_t>(progress.retries)}}},
+        {"largeTransaction",
+         Object{{"seen", static_cast<std::int64_t>(progress.large_transactions)},
+                {"rows", static_cast<std::int64_t>(progress.large_rows)},
+                {"spillBytes", static_cast<std::int64_t>(progress.large_bytes)},
+                {"pieces", static_cast<std::int64_t>(progress.large_pieces)},
+                {"piecesDone", static_cast<std::int64_t>(progress.large_pieces_done)}}},
+        {"deadLetters", static_cast<std::int64_t>(progress.dead_letters)},
         {"load", Object{{"id", progress.load_id.empty() ? Value() : Value(progress.load_id)},
                         {"instances", static_cast<std::int64_t>(progress.load_instances)},
                         {"estimate", static_cast<std::int64_t>(progress.load_instances_estimate)},
@@ -140,7 +153,8 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
         if (auto trouble = health->trouble()) reasons.push_back(std::move(*trouble));
     }
     if (capturing) {
-        if (!progress.source_trouble.empty()) reasons.push_back(progress.source_trouble);
+        for (const auto* trouble : {&progress.source_trouble, &progress.spill_trouble})
+            if (!trouble->empty()) reasons.push_back(*trouble);
         if (progress.state == sync::State::starting || progress.state == sync::State::loading) {
             reasons.push_back(fmt::format("capture is {}", sync::to_string(progress.state)));
         }
@@ -175,6 +189,12 @@ std::string Metrics::text() const {
     add("netbuild_batches_total", "counter", "Batches made durable", progress_.batches);
     add("netbuild_orphan_rows_total", "counter",
         "Rows of process instances that are not in the read model", progress_.orphan_rows);
+    add("netbuild_large_transactions_total", "counter",
+        "Transactions too large for memory, through the spill file", progress_.large_transactions);
+    add("netbuild_spill_bytes", "gauge", "Bytes of row changes in the spill file",
+        progress_.large_bytes);
+    add("netbuild_dead_letters", "gauge",
+        "Transactions that were skipped because they cannot be projected", progress_.dead_letters);
     add("netbuild_retries_total", "counter", "Tries of a server that was away", progress_.retries);
     add("netbuild_load_instances", "gauge", "Process instances that the newest load has read",
         progress_.load_instances);
@@ -191,7 +211,8 @@ std::string Metrics::text() const {
     }
     for (const auto& [server, trouble] :
          {std::pair{"store", &progress_.store_trouble}, std::pair{"bus", &progress_.bus_trouble},
-          std::pair{"source", &progress_.source_trouble}}) {
+          std::pair{"source", &progress_.source_trouble},
+          std::pair{"spill", &progress_.spill_trouble}}) {
         if (server == std::string_view("store"))
             out += "# HELP netbuild_up Whether a server answers\n# TYPE netbuild_up gauge\n";
         out += fmt::format("netbuild_up{{server=\"{}\"}} {}\n", server, trouble->empty() ? 1 : 0);

@@ -87,7 +87,10 @@ public:
             CO_TRY_VOID(co_await drop_slot(*connection));
             CO_TRY(snapshot, co_await create_slot(std::move(columns), from));
         }
-        decoder_.emplace(PgoutputDecoder::Options{.schema = options_.schema, .epoch = epoch_});
+        decoder_.emplace(
+            PgoutputDecoder::Options{.schema = options_.schema,
+                                     .epoch = epoch_,
+                                     .part_bytes_max = options_.transaction_memory_max});
         received_ = confirmed_ = from;
         start_from_ = from;
         if (!snapshot) CO_TRY_VOID(co_await start_replication());
@@ -112,8 +115,10 @@ public:
                 CO_TRY_VOID(co_await send_status());
             }
             if (!transaction) continue;
-            received_ = std::max(received_, transaction->position.lsn());
-            if (transaction->empty()) continue;
+            const Extent extent = transaction->extent;
+            if (extent != Extent::part)
+                received_ = std::max(received_, transaction->position.lsn());
+            if (extent == Extent::whole && transaction->empty()) continue;
             bytes += transaction->bytes();
             batch.transactions.push_back(std::move(*transaction));
             if (batch.transactions.size() >= options_.batch_transactions_max ||

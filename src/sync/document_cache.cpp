@@ -46,7 +46,20 @@ void DocumentCache::stamp(CachedDocument& document, std::uint64_t lsn, Date at) 
         document.edit().set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}, {"at", at}});
     }
     document.lsn_ = lsn;
-    if (!std::exchange(document.dirty_, true)) dirty_.push_back(&document);
+    mark(document);
+}
+
+void DocumentCache::mark(CachedDocument& document) {
+    if (std::exchange(document.dirty_, true)) return;
+    dirty_.push_back(&document);
+    dirty_bytes_ += document.bytes_;
+}
+
+void DocumentCache::adopt(const DocumentWrite& write) {
+    CachedDocument& document = put(write.collection, write.id, nullptr);
+    document.body_ = std::const_pointer_cast<Value>(write.body); // shared: edit() copies it
+    document.lsn_ = write.lsn;
+    mark(document);
 }
 
 CachedDocument* DocumentCache::find(std::string_view collection, std::string_view id) {
@@ -93,6 +106,7 @@ void DocumentCache::take_dirty(ApplyBatch& batch) {
         (part ? batch.parts : batch.documents).push_back(std::move(write));
     }
     dirty_.clear();
+    dirty_bytes_ = 0;
 }
 
 void DocumentCache::written(const ApplyBatch& batch) {
@@ -149,7 +163,7 @@ void DocumentCache::clear() {
     order_.clear();
     dirty_.clear();
     documents_.clear();
-    bytes_ = 0;
+    bytes_ = dirty_bytes_ = 0;
 }
 
 } // namespace netbuild::sync

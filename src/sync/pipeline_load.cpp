@@ -88,7 +88,7 @@ awaitable<result<void>> Pipeline::take_snapshot() {
     // here on until there is one, and if it was quicker, another one is taken.
     for (int attempt = 1;; ++attempt) {
         auto taken = co_await ports_.source.snapshot([this](Position position) {
-            if (projected_ > position) return false;
+            if (std::max(projected_, folded_) > position) return false;
             load_number_ = position.number + 1;
             return true;
         });
@@ -170,9 +170,9 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
     const std::uint64_t number = load_number_;
     rows.position = {number, 0};
     progress_.load_rows += rows.size();
-    while (full())
-        CO_TRY_VOID(co_await changed_.wait());
     while (true) {
+        while (full() || trying_alone_)
+            CO_TRY_VOID(co_await changed_.wait());
         std::set<DocumentKey> missing;
         projector_.collect_missing(rows, store_was_empty_, missing);
         if (missing.empty()) break;
@@ -180,7 +180,7 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
     }
     // The stream may have gone on without the snapshot.
     if (load_number_ != number) co_return fail(ErrorCode::unavailable, "the snapshot is lost");
-    projector_.project_snapshot(rows);
+    CO_TRY_VOID(projector_.project_snapshot(rows));
     changed_.notify_all();
     co_return result<void>{};
 }

@@ -2,6 +2,7 @@
 // How a pipeline finds its place: checkpoint, epoch, first load, the event stream's last id.
 #include <algorithm>
 
+#include "large_transaction.hpp"
 #include "model/collections.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
@@ -28,6 +29,8 @@ std::vector<CollectionSpec> read_model_collections() {
         named(process_definitions, {{{"key"}}}),
         named(events, {{{"lsn", "ordinal"}}, {{"processInstanceId", "lsn"}}}),
         named(sync_checkpoints, {}),
+        named(dead_letters, {}),
+        named(dead_letter_rows, {}),
     };
 }
 
@@ -64,12 +67,14 @@ awaitable<result<void>> Pipeline::start() {
     if (progress_.state != State::standby) progress_.state = State::starting;
     cache_.clear();
     open_ = {};
-    applying_ = source_ended_ = false;
+    applying_ = source_ended_ = held_ = trying_alone_ = false;
     snapshot_.reset();
     absent_.clear();
     load_number_ = 0;
+    folded_ = {};
     load_changes_ = load_changes_durable_ = 0;
     store_was_empty_ = false;
+    large_.reset();
     const auto specs = read_model_collections();
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
@@ -88,6 +93,7 @@ awaitable<result<void>> Pipeline::start() {
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
+    CO_TRY_VOID(co_await count_letters());
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
     log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
     ports_.source.confirm(checkpointed_); // a crash may have come between the two

@@ -26,6 +26,8 @@ public:
         std::string slot = "netbuild";
         std::size_t batch_transactions_max = 512;
         std::size_t batch_bytes_max = 1024 * 1024;
+        /// A transaction of more row changes comes in parts; 0: never.
+        std::size_t transaction_memory_max = 0;
         /// Status messages go out at least this often, and ask for an answer.
         Clock::duration status_interval = std::chrono::seconds(2);
         /// How long the server waits for one before it gives the slot to another worker: for one
