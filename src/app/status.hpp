@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "sync/progress.hpp"
+#include "verification.hpp"
 
 namespace netbuild::app {
 
@@ -26,7 +28,7 @@ awaitable<Value> query_status(StatusPorts ports);
 /// GET /v1/sync: what the capturing process knows without asking anyone.
 [[nodiscard]] Value cached_status(const sync::Progress& progress,
                                   const Configuration& configuration, const Clock& clock,
-                                  bool capturing);
+                                  bool capturing, const std::optional<VerifyOutcome>& verified);
 /// Why this process is not ready; empty if it is.
 [[nodiscard]] std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
                                                        const sync::Progress& progress,
@@ -35,13 +37,15 @@ awaitable<Value> query_status(StatusPorts ports);
 /// Prometheus' text exposition of the progress.
 class Metrics {
 public:
-    Metrics(const sync::Progress& progress, const Clock& clock)
-        : progress_(progress), clock_(clock) {}
+    Metrics(const sync::Progress& progress, const Clock& clock,
+            const std::optional<VerifyOutcome>& verified)
+        : progress_(progress), clock_(clock), verified_(verified) {}
     [[nodiscard]] std::string text() const;
 
 private:
     const sync::Progress& progress_;
     const Clock& clock_;
+    const std::optional<VerifyOutcome>& verified_;
 };
 
 } // namespace netbuild::app
