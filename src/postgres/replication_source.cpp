@@ -44,12 +44,9 @@ constexpr std::chrono::hours create_slot_time_max{1};
 class ReplicationSource::Impl {
 public:
     Impl(asio::any_io_executor executor, Clock& clock, Options options)
-        : executor_(executor),
-          clock_(clock),
-          options_(std::move(options)),
-          tasks_(executor, [](const std::string&, const Error& error) {
-              log::debug("replication status: {}", error.message());
-          }) {}
+        : executor_(executor), clock_(clock), options_(std::move(options)) {
+        make_tasks();
+    }
 
     awaitable<result<SourceIdentity>> identify() {
         CO_TRY(auto connection, co_await connect_replication());
@@ -134,7 +131,8 @@ public:
     void confirm(Position durable) { confirmed_ = std::max(confirmed_, durable.lsn()); }
 
     awaitable<void> close() {
-        co_await tasks_.stop();
+        co_await tasks_->stop();
+        make_tasks(); // a group that was stopped stays so
         stream_.reset();
         load_guard_.reset();
         streaming_ = false;
@@ -167,6 +165,11 @@ public:
     }
 
 private:
+    void make_tasks() {
+        tasks_.emplace(executor_, [](const std::string& name, const Error& error) {
+            log::debug("{}: {}", name, error.message());
+        });
+    }
     awaitable<result<std::unique_ptr<Connection>>> connect() {
         return Connection::connect(executor_, clock_, options_.connection);
     }
@@ -256,7 +259,7 @@ private:
             co_return fail(ErrorCode::slot_in_use,
                            fmt::format("another worker loads for slot {}", options_.slot));
         load_guard_ = std::move(connection);
-        tasks_.spawn("load guard", keep_load_guard());
+        tasks_->spawn("load guard", keep_load_guard());
         co_return result<void>{};
     }
     awaitable<result<void>> keep_load_guard() {
@@ -313,7 +316,7 @@ private:
             postgres::quote_literal(postgres::quote_identifier(options_.publication)))));
         streaming_ = true;
         load_guard_.reset();
-        tasks_.spawn("replication status", send_statuses());
+        tasks_->spawn("replication status", send_statuses());
         co_return result<void>{};
     }
 
@@ -375,7 +378,7 @@ private:
     asio::any_io_executor executor_;
     Clock& clock_;
     Options options_;
-    TaskGroup tasks_;
+    std::optional<TaskGroup> tasks_; // of one open()
     std::unique_ptr<Connection> stream_;
     std::shared_ptr<Connection> load_guard_;
     std::optional<PgoutputDecoder> decoder_;

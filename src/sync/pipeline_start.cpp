@@ -112,6 +112,7 @@ awaitable<result<void>> Pipeline::take_place() {
     std::string why_anew;
     epoch_ = 0;
     loads_.clear();
+    snapshot_.reset();
     if (checkpoint) {
         epoch_ = checkpoint->position.epoch();
         loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());

@@ -65,6 +65,27 @@ TEST_F(PostgresSource, a_slot_that_another_worker_has_is_in_use) {
     close(context, second);
 }
 
+TEST_F(PostgresSource, a_stream_that_was_opened_again_still_confirms) {
+    auto snapshot = must(context, replication.source().open({}));
+    while (must(context, snapshot->next())) {
+    }
+    close(context, replication.source());
+    must(context, replication.source().open({0, snapshot->position()}));
+    replication.commit();
+    const Position upto = must(context, replication.source().next()).upto;
+    replication.source().confirm(upto);
+    bool confirmed = false;
+    for (int attempt = 0; attempt < 500 && !confirmed; ++attempt) {
+        confirmed = execute(context, replication.clock_,
+                            "select confirmed_flush_lsn >= $2::pg_lsn from pg_replication_slots "
+                            "where slot_name = $1",
+                            {replication.slot_, to_string(upto.lsn())})
+                        .text(0, 0) == "t";
+    }
+    EXPECT_TRUE(confirmed);
+    close(context, replication.source());
+}
+
 TEST_F(PostgresSource, while_one_worker_loads_another_one_does_not_take_its_slot) {
     auto snapshot = must(context, replication.source().open({}));
     ReplicationSource second(context.get_executor(), replication.clock_,

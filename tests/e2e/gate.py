@@ -2,6 +2,7 @@
 """A TCP gate between netbuild and one server, which a test can shut in several ways. Only the standard
 library; all gates live on one event loop in a thread of their own."""
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -36,9 +37,9 @@ class Connection:
     def reset(self):
         """Both ends get a RST: what is on its way is gone."""
         for writer in (self.near, self.far):
-            sock = writer.get_extra_info("socket") if writer else None
-            if sock:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if writer:
+                with contextlib.suppress(OSError):  # it may be closed already
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 writer.transport.abort()
 
     def close(self):

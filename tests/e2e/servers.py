@@ -16,7 +16,8 @@ PORT_BASE = int(os.environ.get("NETBUILD_TEST_PORT_BASE", "26400")) + 100
 
 class PrivateServers:
     def __init__(self, name="faults", *flags):
-        folder = pathlib.Path(os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test"))).parent / f"stack-{name}"
+        beside = pathlib.Path(os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test")))
+        folder = beside.with_name(f"{beside.name}-{name}")
         self.command = [sys.executable, str(ROOT / "tools/stack.py"), "--folder", str(folder), "--port-base",
                         str(PORT_BASE), *flags]
 

@@ -17,7 +17,7 @@ from kill_test import generate, scratch_database, sync_state
 
 TAKEOVER_SECONDS_MAX = 5.0
 WAL_SENDER_TIMEOUT_S = 2
-STOPS = 3
+STOPS = 2
 
 
 class Traffic:
@@ -126,7 +126,7 @@ def main():
         cleanup.callback(lambda: [worker.stop() for worker in workers])  # all, before one drops the slot
         for worker in workers:
             worker.start(wait_ready=False)
-        traffic = Traffic(stack, 400)
+        traffic = Traffic(stack, 200 if arguments.mongodb else 400)
         kill_in_traffic(workers, traffic)
         for _ in range(STOPS):
             stop_and_wake_in_traffic(workers, traffic)
