@@ -31,7 +31,7 @@ TEST(EventRetention, removes_what_is_older_from_store_and_stream_and_nothing_els
         events.push_back(std::move(event));
     }
     must(context, store.apply(batch));
-    must(context, bus.append(std::move(events)));
+    must(context, bus.append(std::move(events), {}));
     EXPECT_EQ(must(context, sync::remove_events_before(store, bus, Date{15'000})), 1499u);
     EXPECT_EQ(must(context, store.count(collections::events, {})), 1001u);
     EXPECT_EQ(must(context, bus.first()), (Position{1500, 0}));
