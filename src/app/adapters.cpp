@@ -127,6 +127,8 @@ result<sync::PipelineOptions> pipeline_options(const Configuration& configuratio
                     "engine.time_zone (" + configuration.at("engine.time_zone").source +
                         "): " + zone.error().detail());
     }
+    options.load_rows_per_second =
+        static_cast<std::uint64_t>(configuration.integer("load.rows_per_second"));
     options.projection.time_zone = *zone;
     options.projection.default_domain = configuration.text("engine.default_domain");
     options.projection.active_tasks_max =

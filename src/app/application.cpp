@@ -16,6 +16,8 @@
 #include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/progress_bar.hpp"
+#include "verification.hpp"
 
 namespace netbuild::app {
 
@@ -89,6 +91,7 @@ public:
     query::QueryService queries;         // of a process without capture
     query::QueryService capture_queries; // of the one that captures
     bool capturing = false;
+    std::optional<VerifyOutcome> verified;
 };
 
 Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -131,6 +134,11 @@ awaitable<result<void>> Application::capture() {
     co_return co_await impl_->capture();
 }
 
+awaitable<result<sync::VerifyPorts>> Application::verify_ports() {
+    return app::verify_ports(impl_->executor, impl_->clock, impl_->configuration, *impl_->store,
+                             queries());
+}
+
 awaitable<Value> Application::status() {
     StatusPorts ports{impl_->configuration,
                       impl_->options.engine,
@@ -157,7 +165,7 @@ awaitable<result<void>> wait_for_signal(asio::any_io_executor executor) {
 namespace {
 
 constexpr std::chrono::minutes event_retention_interval{1};
-constexpr std::chrono::seconds load_report_interval{2};
+constexpr std::chrono::milliseconds load_report_interval{500};
 
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
                                     Clock::duration keep) {
@@ -175,22 +183,22 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& 
     }
 }
 
-/// The first load may take long: says how far it is.
+/// A load may take long: says how far it is.
 awaitable<result<void>> report_load(const sync::Progress& progress, Clock& clock) {
-    const auto started = clock.monotonic();
-    while (progress.state == sync::State::starting || progress.state == sync::State::loading) {
+    std::optional<ProgressBar> bar;
+    std::string shown; // the load that the bar is of
+    while (true) {
         CO_TRY_VOID(co_await clock.sleep(load_report_interval));
-        if (progress.state != sync::State::loading) continue;
-        const double seconds = std::chrono::duration<double>(clock.monotonic() - started).count();
-        log::info("loading: {} of about {} process instances ({:.0f} %), {:.0f} a second",
-                  progress.load_instances, progress.load_instances_estimate,
-                  progress.load_instances_estimate == 0
-                      ? 100.0
-                      : 100.0 * static_cast<double>(progress.load_instances) /
-                            static_cast<double>(progress.load_instances_estimate),
-                  static_cast<double>(progress.load_instances) / seconds);
+        if (progress.load_id != shown) {
+            shown = progress.load_id;
+            bar.reset();
+            if (!shown.empty())
+                bar.emplace("load " + shown, "process instances", clock.monotonic());
+        }
+        if (bar)
+            bar->update(progress.load_instances, progress.load_instances_estimate,
+                        clock.monotonic());
     }
-    co_return result<void>{};
 }
 
 } // namespace
@@ -207,11 +215,11 @@ awaitable<result<void>> Application::serve(Roles roles) {
     });
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
-    Metrics metrics(impl.progress, impl.clock);
+    Metrics metrics(impl.progress, impl.clock, impl.verified);
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
                          [this] {
                              return cached_status(impl_->progress, impl_->configuration,
-                                                  impl_->clock, impl_->capturing);
+                                                  impl_->clock, impl_->capturing, impl_->verified);
                          },
                          [this] {
                              return unready_reasons(*impl_->store, *impl_->bus, impl_->progress,
@@ -235,6 +243,11 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
         tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
                                                    impl.configuration.duration("events.keep")));
+    }
+    if (roles.sync) {
+        tasks.spawn("verify", verify_on_schedule(impl.executor, impl.clock, impl.configuration,
+                                                 impl.options.projection, *impl.store, queries(),
+                                                 impl.progress, impl.verified));
     }
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
         return !impl.capturing || impl.captured_here.standing_by();

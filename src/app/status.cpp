@@ -92,7 +92,8 @@ awaitable<Value> query_status(StatusPorts ports) {
 }
 
 Value cached_status(const sync::Progress& progress, const Configuration& configuration,
-                    const Clock& clock, bool capturing) {
+                    const Clock& clock, bool capturing,
+                    const std::optional<VerifyOutcome>& verified) {
     Object servers;
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
@@ -122,8 +123,13 @@ Value cached_status(const sync::Progress& progress, const Configuration& configu
                             {"batches", static_cast<std::int64_t>(progress.batches)},
                             {"orphanRows", static_cast<std::int64_t>(progress.orphan_rows)},
                             {"retries", static_cast<std::int64_t>(progress.retries)}}},
-        {"load", Object{{"instances", static_cast<std::int64_t>(progress.load_instances)},
-                        {"estimate", static_cast<std::int64_t>(progress.load_instances_estimate)}}},
+        {"load", Object{{"id", progress.load_id.empty() ? Value() : Value(progress.load_id)},
+                        {"instances", static_cast<std::int64_t>(progress.load_instances)},
+                        {"estimate", static_cast<std::int64_t>(progress.load_instances_estimate)},
+                        {"rows", static_cast<std::int64_t>(progress.load_rows)},
+                        {"trouble",
+                         progress.load_trouble.empty() ? Value() : Value(progress.load_trouble)}}},
+        {"verify", verified ? Value(verified->to_object()) : Value()},
         {"servers", std::move(servers)}};
 }
 
@@ -170,6 +176,19 @@ std::string Metrics::text() const {
     add("netbuild_orphan_rows_total", "counter",
         "Rows of process instances that are not in the read model", progress_.orphan_rows);
     add("netbuild_retries_total", "counter", "Tries of a server that was away", progress_.retries);
+    add("netbuild_load_instances", "gauge", "Process instances that the newest load has read",
+        progress_.load_instances);
+    add("netbuild_load_instances_estimate", "gauge", "Process instances that it will read",
+        progress_.load_instances_estimate);
+    add("netbuild_load_rows_total", "counter", "Rows that loads have read", progress_.load_rows);
+    if (verified_ && verified_->trouble.empty()) {
+        add("netbuild_verify_timestamp_seconds", "gauge", "When the newest scheduled verify began",
+            static_cast<double>(verified_->at_us) / 1e6);
+        add("netbuild_verify_documents", "gauge", "Documents that it compared",
+            verified_->documents);
+        add("netbuild_verify_differences", "gauge", "Differences that it found",
+            verified_->differences);
+    }
     for (const auto& [server, trouble] :
          {std::pair{"store", &progress_.store_trouble}, std::pair{"bus", &progress_.bus_trouble},
           std::pair{"source", &progress_.source_trouble}}) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "sync/progress.hpp"
+#include "verification.hpp"
 
 namespace netbuild::app {
 
@@ -25,7 +27,7 @@ awaitable<Value> query_status(StatusPorts ports);
 /// GET /v1/sync: what the capturing process knows without asking anyone.
 [[nodiscard]] Value cached_status(const sync::Progress& progress,
                                   const Configuration& configuration, const Clock& clock,
-                                  bool capturing);
+                                  bool capturing, const std::optional<VerifyOutcome>& verified);
 /// Why this process is not ready; empty if it is.
 awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus,
                                                     const sync::Progress& progress, bool capturing);
@@ -33,13 +35,15 @@ awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventB
 /// Prometheus' text exposition of the progress.
 class Metrics {
 public:
-    Metrics(const sync::Progress& progress, const Clock& clock)
-        : progress_(progress), clock_(clock) {}
+    Metrics(const sync::Progress& progress, const Clock& clock,
+            const std::optional<VerifyOutcome>& verified)
+        : progress_(progress), clock_(clock), verified_(verified) {}
     [[nodiscard]] std::string text() const;
 
 private:
     const sync::Progress& progress_;
     const Clock& clock_;
+    const std::optional<VerifyOutcome>& verified_;
 };
 
 } // namespace netbuild::app

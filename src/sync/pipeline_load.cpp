@@ -266,12 +266,8 @@ awaitable<result<void>> Pipeline::finish_load() {
     while (load_changes_durable_ < change)
         CO_TRY_VOID(co_await changed_.wait());
     const LoadState& load = loads_.front();
-    if (load.all || load.definitions)
-        CO_TRY_VOID(co_await erase_stale(collections::process_definitions, {}));
-    for (const std::string_view collection :
-         {collections::workflow_executions, collections::task_executions, collections::tasks}) {
-        CO_TRY_VOID(co_await erase_stale(collection, "processInstanceId"));
-    }
+    for (const std::string_view collection : collections::projected)
+        CO_TRY_VOID(co_await erase_stale(collection));
     cache_.forget_before(load.base);
     log::info("load {}: {} process instances are loaded", load.id, load.instances);
     if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
@@ -284,17 +280,22 @@ awaitable<result<void>> Pipeline::finish_load() {
 }
 
 /// Documents of the scope older than the load's begin; those that outlived their history stay.
-awaitable<result<void>> Pipeline::erase_stale(std::string_view collection,
-                                              std::string_view id_path) {
+awaitable<result<void>> Pipeline::erase_stale(std::string_view collection) {
     using Operator = Condition::Operator;
     const LoadState& load = loads_.front();
+    const bool of_instances = collection != collections::process_definitions;
+    if (!load.all && !of_instances && !load.definitions) co_return result<void>{};
     Filter filter;
-    filter.all.push_back({"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)});
     filter.all.push_back({"retainedAt", Operator::exists, false});
-    if (!load.all && !id_path.empty()) {
+    // A document without a Position was written by nobody of ours.
+    filter.any_of.push_back({{"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)},
+                             {"sync.lsn", Operator::exists, false}});
+    if (!load.all && of_instances) {
         Array ids(load.scope.begin(), load.scope.end());
         if (load.standalone_tasks) ids.emplace_back(nullptr);
-        filter.all.push_back({std::string(id_path), Operator::in, std::move(ids)});
+        const bool is_instance = collection != collections::tasks;
+        filter.all.push_back(
+            {is_instance ? "_id" : "processInstanceId", Operator::in, std::move(ids)});
     }
     CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
                                     progress_.store_trouble));

@@ -82,7 +82,7 @@ private:
     [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
-    awaitable<result<void>> erase_stale(std::string_view collection, std::string_view id_path);
+    awaitable<result<void>> erase_stale(std::string_view collection);
     void take_requests(const Transaction& transaction);
     void loads_changed();
 
