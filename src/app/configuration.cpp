@@ -26,6 +26,8 @@ constexpr SettingInfo all_settings[] = {
     {"engine.time_zone", text, "UTC", "", false, "",
      "of the engine's JVM: Camunda's timestamps have no zone"},
     {"engine.slot", text, "netbuild", "", false, "", "the logical replication slot"},
+    {"engine.heartbeat_interval", duration, "10s", "", false, "",
+     "an idle stream that the cluster's WAL left behind gets a message after it; 0s: never"},
     {"engine.publication", text, "netbuild", "", false, "", "the publication"},
     {"engine.schema", text, "public", "", false, "", "the schema of Camunda's tables"},
     {"engine.default_domain", text, "", "", false, "", "domainId where the engine has no tenant"},

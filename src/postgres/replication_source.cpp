@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "postgres/engine_snapshot.hpp"
+#include "postgres/slot_watch.hpp"
 #include "publication.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -285,13 +286,10 @@ private:
                                                                    Lsn& from) {
         log::info("creating slot {}: waits for all open write transactions of the cluster",
                   options_.slot);
-        CO_TRY(const Rows made,
-               co_await stream_->simple(
-                   fmt::format("CREATE_REPLICATION_SLOT {} {} LOGICAL pgoutput {}",
-                               postgres::quote_identifier(options_.slot),
-                               options_.temporary_slot ? "TEMPORARY" : "",
-                               options_.temporary_slot ? "NOEXPORT_SNAPSHOT" : "EXPORT_SNAPSHOT"),
-                   create_slot_time_max));
+        CO_TRY(const Rows made, co_await stream_->simple(postgres::create_slot_command(
+                                                             options_.slot, options_.temporary_slot,
+                                                             stream_->server_version()),
+                                                         create_slot_time_max));
         CO_TRY(from, parse_lsn(made.text(0, 1)));
         if (options_.temporary_slot) co_return std::unique_ptr<EngineSnapshot>();
         postgres::SnapshotLoader::Options options;

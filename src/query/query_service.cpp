@@ -11,6 +11,7 @@
 #include "filters.hpp"
 #include "model/collections.hpp"
 #include "ports/query_order.hpp"
+#include "ports/stored_events.hpp"
 #include "query/rest_shapes.hpp"
 #include "wire/json.hpp"
 
@@ -468,6 +469,13 @@ awaitable<result<std::vector<ValuePtr>>> QueryService::stored_events(Position af
     query.sort = {{"lsn", false}, {"ordinal", false}};
     query.limit = documents;
     co_return co_await ports_.store.find(std::move(query));
+}
+
+awaitable<result<Position>> QueryService::event_horizon() {
+    std::vector<std::string> id{std::string(event_horizon_id)};
+    CO_TRY(const auto found,
+           co_await ports_.store.get(collections::sync_checkpoints, std::move(id)));
+    co_return netbuild::event_horizon(found.front().get());
 }
 
 } // namespace netbuild::query

@@ -19,10 +19,12 @@ namespace redis = boost::redis;
 
 namespace {
 
-/// KEYS[1] the stream; ARGV: id, type, domainId, executionId, processInstanceId, payload for each
-/// event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure
-/// (out of memory), so that a retry finds no hole; what it appended it publishes; it returns the
-/// last id.
+/// KEYS[1] the stream; ARGV: the last entry that the stream must have at least, the newest event
+/// that was published before, then id, type, domainId, executionId, processInstanceId, payload for
+/// each event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first
+/// failure (out of memory), so that a retry finds no hole; it returns the last entry's id. Where
+/// entries were deleted the stream still refuses ids up to its last generated one: it is set back,
+/// or begun anew where the server does not let it.
 constexpr std::string_view append_script = R"lua(
 local function parts(id)
   local dash = string.find(id, '-', 1, true)
@@ -38,20 +40,30 @@ local function after(id, last)
   if an ~= bn then return greater(an, bn) end
   return greater(ao, bo)
 end
-local last = '0-0'
+local last, generated = '0-0', '0-0'
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then
   for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then last = info[i + 1] end
+    if info[i] == 'last-generated-id' then generated = info[i + 1] end
+    if info[i] == 'last-entry' and info[i + 1] then last = info[i + 1][1] end
   end
 end
-for i = 1, #ARGV, 6 do
+if after(ARGV[1], last) then return last end
+for i = 3, #ARGV, 6 do
   if after(ARGV[i], last) then
+    if not after(ARGV[i], generated) then
+      local set = redis.pcall('XSETID', KEYS[1], last)
+      if type(set) == 'table' and set.err then
+        redis.call('DEL', KEYS[1])
+        return '0-0'
+      end
+      generated = last
+    end
     local added = redis.pcall('XADD', KEYS[1], ARGV[i], 'type', ARGV[i + 1], 'domainId', ARGV[i + 2],
       'executionId', ARGV[i + 3], 'processInstanceId', ARGV[i + 4], 'payload', ARGV[i + 5])
     if type(added) == 'table' and added.err then return last end
     last = ARGV[i]
-    redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5])
+    if after(ARGV[i], ARGV[2]) then redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5]) end
   end
 end
 return last
@@ -289,9 +301,10 @@ public:
         return request;
     }
 
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) {
-        std::vector<std::string> arguments{std::string(append_script), "1", options_.stream};
-        arguments.reserve(3 + 6 * events.size());
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, AppendTerms terms) {
+        std::vector<std::string> arguments{std::string(append_script), "1", options_.stream,
+                                           to_string(terms.last), to_string(terms.announced)};
+        arguments.reserve(arguments.size() + 6 * events.size());
         for (const StreamEventPtr& event : events) {
             arguments.push_back(to_string(event->position));
             arguments.push_back(event->type);
@@ -308,7 +321,7 @@ public:
         if (!last && last.error().code() ==
                          ErrorCode::not_found) { // Redis was restarted or flushed its scripts
             digest_.clear();
-            co_return co_await append(std::move(events));
+            co_return co_await append(std::move(events), terms);
         }
         if (!last) co_return std::move(last).error();
         if (digest_.empty()) {
@@ -366,14 +379,12 @@ awaitable<result<void>> RedisBus::ping() {
     co_return result<void>{};
 }
 
-awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events) {
-    return impl_->append(std::move(events));
+awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events,
+                                             AppendTerms terms) {
+    return impl_->append(std::move(events), terms);
 }
 
-awaitable<result<Position>> RedisBus::last() {
-    // A stream that was trimmed empty still refuses ids up to its last one: the script knows it.
-    return impl_->append({});
-}
+awaitable<result<Position>> RedisBus::last() { return impl_->append({}, {}); }
 
 awaitable<result<Position>> RedisBus::first() { return impl_->edge("XRANGE", "-", "+"); }
 

@@ -135,6 +135,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
         if (opened) break;
         error = opened.error();
         if (error.code() == ErrorCode::not_found) {
+            progress_.slot_lost(error.detail());
             co_return fail(ErrorCode::conflict, "the replication slot is gone");
         }
     }
@@ -341,7 +342,8 @@ awaitable<result<void>> Pipeline::apply() {
             progress_.notify();
         }
         if (open_.upto <= checkpointed_) {
-            CO_TRY_VOID(co_await changed_.wait());
+            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
+            if (!worth_applying()) CO_TRY_VOID(co_await publish({}));
             continue;
         }
         const auto due = checkpointed_at_ + options_.idle_checkpoint_interval;
@@ -387,23 +389,46 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     co_return result<void>{};
 }
 
-awaitable<result<void>> Pipeline::append(std::vector<StreamEventPtr> events) {
-    const Position newest = events.back()->position;
-    CO_TRY(const Position last, co_await ports_.bus.append(std::move(events)));
+/// False: the stream had lost entries and took nothing; `stream_last_` is where it ends now.
+awaitable<result<bool>> Pipeline::append(const std::vector<StreamEventPtr>& events) {
+    CO_TRY(const Position last, co_await ports_.bus.append(events, {stream_last_, announced_}));
+    bus_heard_at_ = ports_.clock.monotonic();
+    const bool whole = last >= stream_last_;
+    stream_last_ = last;
+    if (!whole) co_return false;
+    announced_ = std::max(announced_, last);
     // It stopped in the middle: what it has is refused the next time, the rest is taken.
-    if (last < newest) co_return fail(ErrorCode::out_of_memory, "event stream");
+    if (!events.empty() && last < events.back()->position)
+        co_return fail(ErrorCode::out_of_memory, "event stream");
+    co_return true;
+}
+
+/// A server that was emptied or came back with an older file says nothing by itself.
+awaitable<result<void>> Pipeline::check_bus() {
+    const std::vector<StreamEventPtr> nothing;
+    CO_TRY(const bool whole,
+           co_await until_done([&] { return append(nothing); }, progress_.bus_trouble));
+    if (!whole) CO_TRY_VOID(co_await refill_bus(checkpointed_));
     co_return result<void>{};
 }
 
 awaitable<result<void>> Pipeline::publish(std::vector<StreamEventPtr> events) {
+    if (events.empty() && ports_.clock.monotonic() >= bus_heard_at_ + options_.bus_check_interval) {
+        co_return co_await check_bus();
+    }
     std::size_t done = 0;
     while (done < events.size()) {
         const std::size_t count = std::min(options_.publish_events_max, events.size() - done);
         const std::vector<StreamEventPtr> part(events.begin() + static_cast<std::ptrdiff_t>(done),
                                                events.begin() +
                                                    static_cast<std::ptrdiff_t>(done + count));
-        CO_TRY_VOID(co_await until_done([&] { return append(part); }, progress_.bus_trouble));
-        done += count;
+        CO_TRY(const bool whole,
+               co_await until_done([&] { return append(part); }, progress_.bus_trouble));
+        if (whole) {
+            done += count;
+        } else { // all of `events` is durable: the refill may take in of it what it likes
+            CO_TRY_VOID(co_await refill_bus(checkpointed_));
+        }
     }
     co_return result<void>{};
 }

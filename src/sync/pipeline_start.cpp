@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a pipeline finds its place: checkpoint, epoch, first load, the event stream's last id.
 #include <algorithm>
+#include <utility>
 
 #include "large_transaction.hpp"
 #include "model/collections.hpp"
@@ -56,8 +57,10 @@ std::shared_ptr<ApplyBatch> Pipeline::new_batch() const {
 awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
     auto batch = new_batch();
     batch->checkpoint = checkpoint_at(position);
+    if (gap_) batch->events.push_back(gap_document(*gap_, position.epoch(), ports_.clock.utc_us()));
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
+    if (gap_) history_ended_ = std::exchange(gap_, std::nullopt)->from;
     checkpointed_ = position;
     checkpointed_at_ = ports_.clock.monotonic();
     co_return result<void>{};
@@ -94,7 +97,12 @@ awaitable<result<void>> Pipeline::start() {
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
     CO_TRY_VOID(co_await count_letters());
+    CO_TRY(stream_last_,
+           co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
+    // What others published is not known: channels give an event at most once.
+    announced_ = std::max(announced_, history_ended_.value_or(checkpointed_));
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
+    progress_.slot_found();
     log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
     ports_.source.confirm(checkpointed_); // a crash may have come between the two
     co_return result<void>{};
@@ -110,6 +118,8 @@ awaitable<result<void>> Pipeline::take_place() {
     CO_TRY(const Lsn end, co_await ports_.source.end_of_history());
     std::optional<Position> after;
     std::string why_anew;
+    gap_.reset();
+    history_ended_.reset();
     epoch_ = 0;
     loads_.clear();
     snapshot_.reset();
@@ -118,8 +128,10 @@ awaitable<result<void>> Pipeline::take_place() {
         loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
         loads_done_ = checkpoint->loads_done;
         if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
+            const bool another = checkpoint->source != identity_;
             why_anew = "the source is another one than at " +
                        netbuild::to_string(checkpoint->position) + " or was set back";
+            gap_ = Gap{checkpoint->position, another ? "source_changed" : "source_set_back"};
             ++epoch_;
         } else {
             after = checkpoint->position;
@@ -134,6 +146,8 @@ awaitable<result<void>> Pipeline::take_place() {
             co_return fail(ErrorCode::slot_in_use, "another worker has moved on");
         // What committed between the checkpoint and now is in no stream any more, only in the
         // tables.
+        progress_.slot_lost(taken.error().detail());
+        gap_ = Gap{*after, "slot_lost"};
         ++epoch_;
         taken = co_await take_stream(std::nullopt, true, taken.error().message());
     }
@@ -156,6 +170,7 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     checkpointed_at_ = ports_.clock.monotonic();
     if (!snapshot_) {
         if (!after) loads_.clear(); // this source has no tables
+        if (gap_) co_return co_await save_checkpoint(projected_);
         co_return result<void>{};
     }
     // Requests of the old history are served by this load.
@@ -170,18 +185,18 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     co_return co_await save_checkpoint(projected_);
 }
 
-/// Events that are durable but, because of a crash in between or an emptied bus, not in the stream.
+/// Events that are durable but not in the stream: a crash came in between, or its server has lost
+/// them. A server may lose more meanwhile: then it goes on from where the stream ends.
 awaitable<result<void>> Pipeline::refill_bus(Position upto) {
     constexpr std::size_t page = 500;
-    CO_TRY(Position last,
-           co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
+    const Position from = stream_last_;
     std::vector<Value> cursor;
     std::size_t count = 0;
-    while (last.number <= upto.number) {
+    while (stream_last_.number <= upto.number) {
         Query query;
         query.collection = collections::events;
-        query.filter.all.push_back(
-            {"lsn", Condition::Operator::greater_or_equal, static_cast<std::int64_t>(last.number)});
+        query.filter.all.push_back({"lsn", Condition::Operator::greater_or_equal,
+                                    static_cast<std::int64_t>(stream_last_.number)});
         query.filter.all.push_back(
             {"lsn", Condition::Operator::less_or_equal, static_cast<std::int64_t>(upto.number)});
         query.sort = {{"lsn", false}, {"ordinal", false}};
@@ -192,16 +207,30 @@ awaitable<result<void>> Pipeline::refill_bus(Position upto) {
         std::vector<StreamEventPtr> events;
         for (const ValuePtr& document : documents) {
             for (auto& event : stream_events(*document)) {
-                if (event->position > last) events.push_back(std::move(event));
+                if (event->position > stream_last_) events.push_back(std::move(event));
             }
         }
+        bool whole = true;
+        for (std::size_t done = 0; whole && done < events.size();) {
+            const std::size_t size = std::min(options_.publish_events_max, events.size() - done);
+            const auto first = events.begin() + static_cast<std::ptrdiff_t>(done);
+            const std::vector<StreamEventPtr> part(first,
+                                                   first + static_cast<std::ptrdiff_t>(size));
+            CO_TRY(whole, co_await until_done([&] { return append(part); }, progress_.bus_trouble));
+            done += size;
+        }
+        cursor.clear();
+        if (!whole) continue;
         count += events.size();
-        CO_TRY_VOID(co_await publish(std::move(events)));
         if (documents.size() < page) break;
         const Value& newest = *documents.back();
         cursor = {*newest.at_path("lsn"), *newest.at_path("ordinal"), *newest.at_path("_id")};
     }
-    if (count > 0) log::info("{} stored events were put into the stream", count);
+    if (count > 0) {
+        progress_.refilled_events += count;
+        log::warning("the event stream ended at {}: {} stored events were put into it",
+                     netbuild::to_string(from), count);
+    }
     co_return result<void>{};
 }
 

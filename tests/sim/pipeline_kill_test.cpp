@@ -226,12 +226,13 @@ class MortalBus final : public EventBus {
 public:
     MortalBus(MemoryBus& bus, Life& life) : bus_(bus), life_(life) {}
     awaitable<result<void>> ping() override { return bus_.ping(); }
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override {
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       AppendTerms terms) override {
         co_await life_.pass();
         const auto death = life_.next();
         if (death == Death::before) co_return killed();
         if (death == Death::half) events.resize(events.size() / 2);
-        CO_TRY(const Position last, co_await bus_.append(std::move(events)));
+        CO_TRY(const Position last, co_await bus_.append(std::move(events), terms));
         if (death) co_return killed();
         co_return last;
     }

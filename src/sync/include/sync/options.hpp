@@ -57,6 +57,8 @@ struct PipelineOptions {
     Clock::duration letters_interval = std::chrono::seconds(2);
     /// An idle stream's position is written at most this often.
     Clock::duration idle_checkpoint_interval = std::chrono::seconds(1);
+    /// An idle stream is looked at this often, whether it still has what we put in.
+    Clock::duration bus_check_interval = std::chrono::seconds(1);
     /// Between tries of the store, the bus or the source.
     Clock::duration retry_first = std::chrono::milliseconds(100);
     Clock::duration retry_max = std::chrono::seconds(5);

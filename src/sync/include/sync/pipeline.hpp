@@ -18,6 +18,7 @@
 #include "runtime/backoff.hpp"
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
+#include "sync/gap.hpp"
 #include "sync/options.hpp"
 #include "sync/progress.hpp"
 #include "sync/projector.hpp"
@@ -142,7 +143,8 @@ private:
     awaitable<result<void>> apply();
     awaitable<result<void>> apply_one(Batch batch);
     awaitable<result<void>> publish(std::vector<StreamEventPtr> events);
-    awaitable<result<void>> append(std::vector<StreamEventPtr> events);
+    awaitable<result<bool>> append(const std::vector<StreamEventPtr>& events);
+    awaitable<result<void>> check_bus();
     [[nodiscard]] bool full() const;
     [[nodiscard]] bool worth_applying() const;
     /// After a failed try: waits, or gives the error back if no retry mends it.
@@ -162,6 +164,15 @@ private:
     std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
+    /// The event stream's last entry as we left it, the newest event that was given to its channels
+    /// (or may have been, before our time), and when we last heard of the stream.
+    Position stream_last_;
+    Position announced_;
+    Clock::duration bus_heard_at_{};
+    /// What the next checkpoint makes known: a history that ended.
+    std::optional<Gap> gap_;
+    /// Where, if one has ended at this start.
+    std::optional<Position> history_ended_;
     /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was
     /// taken.
     Position history_end_;
