@@ -27,8 +27,10 @@ awaitable<result<void>> status(app::Application& application, bool json) {
     const Value* state = server ? server->find("state") : nullptr;
     const bool known = state && state->string_or() != "reading" && state->string_or() != "standby";
     if (known) {
-        for (const auto& member : *server)
-            if (member.key != "servers") answer.get_if<Object>()->set(member.key, member.value);
+        for (const auto& member : *server) {
+            if (member.key != "servers" && !member.value.is_null())
+                answer.get_if<Object>()->set(member.key, member.value);
+        }
     }
     answer.get_if<Object>()->set("from", known ? "a running server" : "two readings");
     if (json) {

@@ -155,7 +155,6 @@ def idle(source, name):
             say(f"  {written()} bytes written by another database, {kept} kept for a moment, {retained()} now")
             check_budget(capture)
             check_metrics(netbuild)
-            server.sql("alter system set max_slot_wal_keep_size = -1")  # the command line's setting stays: a budget
 
 
 def check_budget(capture):
