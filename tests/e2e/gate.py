@@ -93,8 +93,10 @@ class Gate:
         while data := await reader.read(CHUNK_BYTES_MAX):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
-            if self.rate:
-                await asyncio.sleep(len(data) / self.rate)
+            left = len(data)
+            while self.rate and left > 0:  # in steps: a healed gate does not go on slowly
+                await asyncio.sleep(0.05)
+                left -= 0.05 * (self.rate or left / 0.05)
             while direction in self.stalled:
                 await self.passing.wait()
             writer.write(data)
