@@ -67,8 +67,8 @@ public:
     }
 
     awaitable<result<void>> capture() {
-        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor, spill.get()},
-                                progress);
+        sync::Pipeline pipeline(
+            options, {*source, *store, *bus, clock, random, executor, spill.get()}, progress);
         co_return co_await pipeline.run();
     }
 

@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
     cli::add_events(registry);
     cli::add_verify(registry);
     cli::add_record(registry);
+    cli::add_deadletter(registry);
     cli::add_doctor(registry);
     cli::add_config(registry);
     try {

@@ -163,10 +163,10 @@ awaitable<result<void>> Pipeline::bury(const Transaction& transaction, Share sha
 awaitable<result<void>> Pipeline::count_letters() {
     Filter waiting;
     waiting.all.push_back({"status", Condition::Operator::in, Array{"skipped", "retry"}});
-    CO_TRY(progress_.dead_letters,
-           co_await until_done(
-               [&] { return ports_.store.count(collections::dead_letters, waiting); },
-               progress_.store_trouble));
+    CO_TRY(
+        progress_.dead_letters,
+        co_await until_done([&] { return ports_.store.count(collections::dead_letters, waiting); },
+                            progress_.store_trouble));
     changed_.notify_all();
     co_return result<void>{};
 }
@@ -242,8 +242,9 @@ awaitable<result<Transaction>> Pipeline::read_letter(const Value& letter) {
 awaitable<result<void>> Pipeline::fold_letter(const Transaction& transaction, Object& letter) {
     const Value* incomplete = letter.find("incomplete");
     if (incomplete && *incomplete == Value(true)) {
-        co_return fail(ErrorCode::conflict, "it was part of a transaction that deleted jobs without "
-                                            "a log: `netbuild resync --instance ID` mends it");
+        co_return fail(ErrorCode::conflict,
+                       "it was part of a transaction that deleted jobs without "
+                       "a log: `netbuild resync --instance ID` mends it");
     }
     CO_TRY_VOID(co_await load_documents(transaction));
     // From here on without any wait: the documents are the newest that there are. They are changed

@@ -70,8 +70,8 @@ awaitable<result<void>> Pipeline::fold_pieces(LargeTransaction& large) {
     CO_TRY_VOID(co_await find_owners(large));
     CO_TRY_VOID(large.arrange());
     for (bool done = false; !done;) {
-        CO_TRY(done, co_await until_done([&] { return large.share_out(); },
-                                         progress_.spill_trouble));
+        CO_TRY(done,
+               co_await until_done([&] { return large.share_out(); }, progress_.spill_trouble));
     }
     log::info("a transaction of {} row changes is projected in {} pieces", large.rows(),
               large.pieces());
@@ -80,8 +80,8 @@ awaitable<result<void>> Pipeline::fold_pieces(LargeTransaction& large) {
     std::uint32_t ordinal = 0;
     for (std::size_t index = 0; index < large.pieces(); ++index) {
         cache_.evict();
-        CO_TRY(const Transaction piece, co_await until_done([&] { return large.piece(index); },
-                                                            progress_.spill_trouble));
+        CO_TRY(const Transaction piece,
+               co_await until_done([&] { return large.piece(index); }, progress_.spill_trouble));
         CO_TRY_VOID(co_await fold(piece, {&large.erased_jobs(), index}, ordinal));
         progress_.large_pieces_done = index + 1;
         progress_.large_bytes = large.bytes();

@@ -192,13 +192,13 @@ awaitable<result<void>> LargeTransaction::flush() {
 
 awaitable<result<std::vector<std::string>>> LargeTransaction::orphaned_tasks() {
     const auto unknown = [this](std::uint64_t hash) { return !group_by_id_.find(hash); };
-    const bool any = std::any_of(
-        references_.begin(), references_.end(),
-        [&](const OpenReference& one) { return one.ask_store && unknown(one.hash); });
+    const bool any =
+        std::any_of(references_.begin(), references_.end(),
+                    [&](const OpenReference& one) { return one.ask_store && unknown(one.hash); });
     std::unordered_set<std::string> found;
     while (any && found.empty() && next_block_ < blocks_.size()) {
-        CO_TRY(const std::string block, co_await file_->read(blocks_[next_block_].offset,
-                                                             blocks_[next_block_].size));
+        CO_TRY(const std::string block,
+               co_await file_->read(blocks_[next_block_].offset, blocks_[next_block_].size));
         RowReader reader(block);
         while (true) {
             CO_TRY(const auto row, reader.next());
@@ -246,9 +246,8 @@ result<void> LargeTransaction::arrange() {
         documents += group.documents;
         group.piece = static_cast<std::uint32_t>(pieces_.size() - 1);
     }
-    piece_buffer_bytes_ =
-        std::clamp<std::size_t>(gathered_bytes_max / std::max<std::size_t>(1, pieces_.size()),
-                                1024, 64 * 1024);
+    piece_buffer_bytes_ = std::clamp<std::size_t>(
+        gathered_bytes_max / std::max<std::size_t>(1, pieces_.size()), 1024, 64 * 1024);
     return {};
 }
 
@@ -277,8 +276,9 @@ result<void> LargeTransaction::share(std::string_view block) {
         } else if (row->table == Table::ru_job) {
             erased_jobs_.add(erased_job_ids_.keep(row->text(camunda::ru_job::id)));
             if (erased_job_ids_.bytes() > limits_.unlogged_jobs_bytes_max) {
-                return fail(ErrorCode::payload_too_large,
-                            fmt::format("transaction {} deletes too many jobs without a log", xid_));
+                return fail(
+                    ErrorCode::payload_too_large,
+                    fmt::format("transaction {} deletes too many jobs without a log", xid_));
             }
         } // else what it belongs to is not in the transaction: nothing asks for it
     }
@@ -305,8 +305,8 @@ awaitable<result<bool>> LargeTransaction::share_out() {
         co_return false;
     }
     if (next_block_ < blocks_.size()) {
-        CO_TRY(const std::string block, co_await file_->read(blocks_[next_block_].offset,
-                                                             blocks_[next_block_].size));
+        CO_TRY(const std::string block,
+               co_await file_->read(blocks_[next_block_].offset, blocks_[next_block_].size));
         CO_TRY_VOID(share(block));
         ++next_block_;
         co_return false;

@@ -184,9 +184,10 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
         // Documents that it left half changed lie among those of earlier transactions. After a new
         // start from the checkpoint it is tried alone.
         if (!alone) {
-            co_return fail(ErrorCode::conflict, fmt::format("transaction {}: {}",
-                                                            netbuild::to_string(transaction.position),
-                                                            done.error().message()));
+            co_return fail(ErrorCode::conflict,
+                           fmt::format("transaction {}: {}",
+                                       netbuild::to_string(transaction.position),
+                                       done.error().message()));
         }
         CO_TRY(const bool mended,
                co_await try_again(transaction, share, events, std::move(done).error()));

@@ -18,8 +18,7 @@ std::string_view instance_key(const Value& event_document) {
     if (instance && instance->is<std::string>()) return instance->string_or();
     const Value* events = event_document.at_path("events");
     const Array* list = events ? events->get_if<Array>() : nullptr;
-    const Value* task =
-        list && !list->empty() ? list->front().at_path("payload.taskId") : nullptr;
+    const Value* task = list && !list->empty() ? list->front().at_path("payload.taskId") : nullptr;
     return task ? task->string_or() : std::string_view{};
 }
 

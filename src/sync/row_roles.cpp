@@ -9,9 +9,8 @@ std::string_view instance_of(const Row& row) {
     switch (row.table) {
     case Table::hi_procinst:
         // A DELETE carries the primary key only; the two are equal.
-        return row.operation == RowOperation::erase
-                   ? row.text(camunda::hi_procinst::id)
-                   : row.text(camunda::hi_procinst::proc_inst_id);
+        return row.operation == RowOperation::erase ? row.text(camunda::hi_procinst::id)
+                                                    : row.text(camunda::hi_procinst::proc_inst_id);
     case Table::hi_taskinst:
         return row.text(camunda::hi_taskinst::proc_inst_id);
     case Table::hi_actinst:

@@ -121,9 +121,9 @@ void TransactionProjection::fault(const Cell& cell, std::string_view what) {
     if (fault_) return;
     const auto& info = camunda::info(row_->table);
     const auto column = static_cast<std::size_t>(&cell - row_->cells.data());
-    fault_ = fail(ErrorCode::corrupt, fmt::format("{}.{} of row {} {} ({} bytes)", info.name,
-                                                  info.columns[column], row_->cells[0].text, what,
-                                                  cell.text.size()));
+    fault_ = fail(ErrorCode::corrupt,
+                  fmt::format("{}.{} of row {} {} ({} bytes)", info.name, info.columns[column],
+                              row_->cells[0].text, what, cell.text.size()));
 }
 
 void TransactionProjection::apply(const Row& row) {
@@ -174,8 +174,8 @@ void TransactionProjection::apply(const Row& row) {
     }
 }
 
-TransactionProjection::Instance&
-TransactionProjection::instance(std::string_view id, std::string_view standalone_task) {
+TransactionProjection::Instance& TransactionProjection::instance(std::string_view id,
+                                                                 std::string_view standalone_task) {
     const std::string_view key = id.empty() ? standalone_task : id;
     if (last_instance_ && key == last_key_) return *last_instance_;
     const auto [found, inserted] = instances_.try_emplace(key);

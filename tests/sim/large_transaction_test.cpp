@@ -96,9 +96,7 @@ private:
             copy.position = one.position;
             copy.committed_at_us = one.committed_at_us;
             const bool last = next_row_ + part_rows_ >= one.size();
-            copy.extent = !last          ? Extent::part
-                          : next_row_ > 0 ? Extent::last
-                                          : Extent::whole;
+            copy.extent = !last ? Extent::part : next_row_ > 0 ? Extent::last : Extent::whole;
             copy_rows(one, next_row_, part_rows_, copy);
             next_row_ = last ? 0 : next_row_ + part_rows_;
             if (last) {
@@ -152,8 +150,7 @@ public:
             life_, [&] { return store_.get(collection, ids); });
     }
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override {
-        co_return co_await mortal<std::vector<ValuePtr>>(life_,
-                                                         [&] { return store_.find(query); });
+        co_return co_await mortal<std::vector<ValuePtr>>(life_, [&] { return store_.find(query); });
     }
     awaitable<result<std::vector<std::vector<ValuePtr>>>>
     find_together(std::vector<Query> queries) override {
@@ -199,8 +196,7 @@ private:
 
 class MortalFile final : public SpillFile {
 public:
-    MortalFile(std::unique_ptr<SpillFile> file, Life& life)
-        : file_(std::move(file)), life_(life) {}
+    MortalFile(std::unique_ptr<SpillFile> file, Life& life) : file_(std::move(file)), life_(life) {}
     awaitable<result<void>> append(std::string_view bytes) override {
         co_return co_await mortal<void>(life_, [&] { return file_->append(bytes); });
     }
@@ -287,11 +283,9 @@ std::vector<Transaction> read_all(asio::io_context& context, ChangeSource& sourc
 std::vector<Transaction> simulated(std::uint64_t seed, std::uint64_t instances) {
     asio::io_context context;
     SystemClock clock;
-    SimulatorSource simulator({.seed = seed,
-                               .instances = instances,
-                               .tenants = 2,
-                               .start_at_us = 1'700'000'000'000'000},
-                              clock);
+    SimulatorSource simulator(
+        {.seed = seed, .instances = instances, .tenants = 2, .start_at_us = 1'700'000'000'000'000},
+        clock);
     return read_all(context, simulator);
 }
 
@@ -504,8 +498,7 @@ TEST(LargeTransaction, a_transaction_in_parts_is_not_applied_before_its_last_pie
         [](const std::exception_ptr& escaped) {
             if (escaped) std::rethrow_exception(escaped);
         });
-    ASSERT_TRUE(
-        world.run({.part_rows = 10, .piece_documents = 6, .batch_documents = 6}, life));
+    ASSERT_TRUE(world.run({.part_rows = 10, .piece_documents = 6, .batch_documents = 6}, life));
     EXPECT_GT(documents_before, 0u) << "pieces were durable before the whole was";
     EXPECT_EQ(world.progress.applied, world.history.transactions.back().position);
 }

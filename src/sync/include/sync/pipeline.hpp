@@ -94,7 +94,8 @@ private:
     /// Folds a transaction, or a piece of one, whose events go on at `ordinal`.
     awaitable<result<void>> fold(const Transaction& transaction, Share share,
                                  std::uint32_t& ordinal);
-    awaitable<result<void>> number_replayed(const Transaction& transaction, ProjectedEvents& events);
+    awaitable<result<void>> number_replayed(const Transaction& transaction,
+                                            ProjectedEvents& events);
     void count();
 
     // large_pieces.cpp
