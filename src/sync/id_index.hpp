@@ -8,7 +8,8 @@
 namespace netbuild::sync {
 
 /// FNV-1a (Fowler, Noll, Vo) with a last mix of MurmurHash3: the same on every machine and in every
-/// version, for an order may hang on it. Among a million ids two are alike once in 18 million times.
+/// version, for an order may hang on it. Among a million ids two are alike once in 18 million
+/// times.
 [[nodiscard]] inline std::uint64_t hash_id(std::string_view id, unsigned char kind) noexcept {
     std::uint64_t hash = 0xCBF2'9CE4'8422'2325u ^ kind;
     for (const char c : id)

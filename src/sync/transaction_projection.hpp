@@ -71,7 +71,7 @@ private:
         std::string_view id; // empty if it is no process instance
         CachedDocument* execution = nullptr;
         CachedDocument* task_execution = nullptr;
-        bool replayed = false; // its document holds this transaction already
+        bool replayed = false;      // its document holds this transaction already
         bool part_replayed = false; // one of its tasks' does
         bool changed = false;
         bool tasks_changed = false;

@@ -40,8 +40,9 @@ public:
     explicit PgoutputDecoder(Options options) : options_(std::move(options)) {}
 
     /// One message, as it lies in an XLogData's payload. Returns the transaction that a Commit
-    /// ends, possibly without rows, or a part of one that is larger than `part_bytes_max`. `corrupt` with the offset inside the message: the stream cannot
-    /// be trusted any more, stop without confirming.
+    /// ends, possibly without rows, or a part of one that is larger than `part_bytes_max`.
+    /// `corrupt` with the offset inside the message: the stream cannot be trusted any more, stop
+    /// without confirming.
     [[nodiscard]] result<std::optional<Transaction>> decode(std::string_view message);
     /// Between Begin and Commit.
     [[nodiscard]] bool in_transaction() const noexcept { return open_.has_value(); }
@@ -71,7 +72,7 @@ private:
     Counters counters_;
     std::unordered_map<std::uint32_t, Relation> relations_;
     std::optional<Transaction> open_;
-    bool parted_ = false; // some of the open transaction's rows were given out
+    bool parted_ = false;     // some of the open transaction's rows were given out
     std::vector<Cell> cells_; // of the row that is being read
     std::vector<std::string> notes_;
 };
