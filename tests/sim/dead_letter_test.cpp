@@ -63,7 +63,9 @@ public:
     }
     void confirm(Position durable) override { confirmed = std::max(confirmed, durable); }
     awaitable<void> close() override { co_return; }
-    awaitable<result<void>> abandon() override { co_return result<void>{}; }
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken) override {
+        co_return std::unique_ptr<EngineSnapshot>();
+    }
 
     Position confirmed;
     bool in_parts = false;
