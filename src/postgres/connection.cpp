@@ -337,6 +337,37 @@ awaitable<result<Rows>> Connection::simple(std::string sql, Clock::duration time
     co_return last;
 }
 
+awaitable<result<void>> Connection::start_copies(std::string sql) {
+    if (PQsendQuery(impl_->connection.get(), sql.c_str()) == 0) co_return impl_->lost();
+    co_return co_await impl_->flush();
+}
+
+awaitable<result<bool>> Connection::next_copy() {
+    std::optional<Error> error;
+    while (true) {
+        CO_TRY(const ResultPtr result, co_await impl_->next_result());
+        if (!result) break;
+        const auto status = PQresultStatus(result.get());
+        if (status == PGRES_COPY_OUT) co_return true;
+        if (status != PGRES_FATAL_ERROR) continue; // the end of the one before
+        if (!error) error = impl_->failed(result.get());
+        if (PQstatus(impl_->connection.get()) == CONNECTION_BAD) break;
+    }
+    if (error) co_return std::move(*error);
+    co_return false;
+}
+
+result<Connection::CopyOut> Connection::copy_row(std::span<char>& row) {
+    char* bytes = nullptr;
+    const int length = PQgetCopyData(impl_->connection.get(), &bytes, 1);
+    impl_->copied.reset(bytes);
+    if (length == 0) return CopyOut::wait;
+    if (length == -1) return CopyOut::end; // next_copy() says whether it is a good one
+    if (length < 0) return impl_->lost();
+    row = {bytes, static_cast<std::size_t>(length)};
+    return CopyOut::row;
+}
+
 awaitable<result<void>> Connection::start_copy_both(std::string sql) {
     const Impl::Limit limit(*impl_, impl_->answer_limit);
     if (PQsendQuery(impl_->connection.get(), sql.c_str()) == 0) co_return impl_->lost();

@@ -140,9 +140,9 @@ public:
     }
 
     awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) {
-        CO_TRY(auto snapshot,
-               co_await postgres::take_snapshot(executor_, clock_, options_.connection,
-                                                options_.schema, epoch_, std::move(taken)));
+        CO_TRY(auto snapshot, co_await postgres::take_snapshot(
+                                  executor_, clock_, options_.connection, options_.schema, epoch_,
+                                  std::move(taken), options_.load_connections));
         // An idle stream, too, passes the snapshot's Position.
         CO_TRY(auto connection, co_await connect());
         CO_TRY_VOID(co_await connection->query(
@@ -299,7 +299,7 @@ private:
         options.columns = std::move(columns);
         options.position = Position::at(epoch_, from);
         options.at_us = clock_.utc_us();
-        options.instances = options_.load_instances;
+        options.connections = options_.load_connections;
         CO_TRY(auto loader,
                co_await postgres::SnapshotLoader::open(executor_, clock_, std::move(options)));
         co_return std::unique_ptr<EngineSnapshot>(std::move(loader));

@@ -148,7 +148,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
 
 awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
     CO_TRY_VOID(co_await prefetch(batch.transactions));
-    CO_TRY_VOID(co_await load_unloaded(batch.transactions));
+    if (snapshot_ && definitions_loaded_) CO_TRY_VOID(co_await load_unloaded(batch.transactions));
     for (Transaction& transaction : batch.transactions) {
         if (transaction.extent != Extent::whole) {
             CO_TRY_VOID(co_await gather(transaction));

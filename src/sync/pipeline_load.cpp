@@ -10,6 +10,9 @@
 // C + 1, and is loaded again.
 #include <algorithm>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "model/collections.hpp"
 #include "sync/load_request.hpp"
 #include "sync/pipeline.hpp"
@@ -72,6 +75,7 @@ awaitable<result<void>> Pipeline::load() {
         auto done = co_await load_one();
         load_number_ = 0;
         snapshot_.reset();
+        definitions_loaded_ = false;
         changed_.notify_all();
         if (done) {
             backoff.reset();
@@ -132,9 +136,12 @@ awaitable<result<void>> Pipeline::load_all() {
         if (!chunk) co_return result<void>{};
         const std::size_t rows = chunk->rows.size();
         CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+        definitions_loaded_ = true; // with the first chunk
         if (!chunk->upto.empty()) load.after = std::move(chunk->upto);
         load.instances += chunk->instances;
         loads_changed();
+        // A chunk that was read ahead comes at once: the stream has its turn between two.
+        co_await asio::post(ports_.executor, asio::use_awaitable);
         CO_TRY_VOID(co_await throttle(rows, started));
     }
 }
@@ -145,6 +152,8 @@ awaitable<result<void>> Pipeline::load_scope() {
         CO_TRY(auto chunk, co_await snapshot_->next());
         if (chunk) CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
     }
+    definitions_loaded_ = true;
+    changed_.notify_all();
     if (load.standalone_tasks) {
         CO_TRY(auto rows, co_await snapshot_->read({.standalone_tasks = true}));
         CO_TRY_VOID(co_await load_rows(std::move(rows)));
@@ -189,10 +198,10 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
 InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) {
     InstanceSelection wanted;
     const LoadState& load = loads_.front();
-    const auto add = [&](std::vector<std::string>& to, std::vector<std::string>& from) {
+    const auto add = [&](std::vector<std::string>& to, std::vector<std::string>& from, bool all) {
         for (std::string& id : from) {
             const bool in_scope =
-                load.all || std::find(load.scope.begin(), load.scope.end(), id) != load.scope.end();
+                all || std::find(load.scope.begin(), load.scope.end(), id) != load.scope.end();
             if (to.size() < InstanceSelection::ids_max && in_scope && !absent_.contains(id))
                 to.push_back(std::move(id));
         }
@@ -200,8 +209,8 @@ InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) 
     for (const Transaction& transaction : transactions) {
         if (transaction.position.number < load_number_) continue;
         InstanceSelection one = projector_.unloaded(transaction, load_number_);
-        add(wanted.instances, one.instances);
-        add(wanted.tasks, one.tasks);
+        add(wanted.instances, one.instances, load.all);
+        add(wanted.tasks, one.tasks, true); // whose they are is not known here
     }
     return wanted;
 }
@@ -209,6 +218,11 @@ InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) 
 bool Pipeline::needs_load(const Transaction& transaction) {
     if (load_number_ == 0) return false;
     if (!snapshot_) return true; // it is being opened
+    if (transaction.position.number < load_number_) return false;
+    if (!definitions_loaded_) { // which a new process instance copies from
+        projected_ = std::max(projected_, snapshot_->position()); // the load need not wait
+        return true;
+    }
     const InstanceSelection wanted = unloaded(std::span(&transaction, 1));
     return !wanted.instances.empty() || !wanted.tasks.empty();
 }
@@ -218,9 +232,9 @@ bool Pipeline::needs_load(const Transaction& transaction) {
 /// transactions can be folded without another wait.
 awaitable<result<void>> Pipeline::load_unloaded(std::span<const Transaction> transactions) {
     while (load_number_ != 0) {
-        if (!snapshot_) { // it is being opened
-            CO_TRY_VOID(co_await changed_.wait());
-            continue;
+        if (!snapshot_ || !definitions_loaded_) { // on their way; the caller looks again
+            changed_.notify_all();
+            co_return co_await changed_.wait();
         }
         InstanceSelection wanted = unloaded(transactions);
         if (wanted.instances.empty() && wanted.tasks.empty()) break;
@@ -229,7 +243,8 @@ awaitable<result<void>> Pipeline::load_unloaded(std::span<const Transaction> tra
             absent_.insert(ids->begin(), ids->end()); // asked once; what is there is loaded now
         }
         const std::uint64_t number = load_number_;
-        auto rows = co_await snapshot_->read(std::move(wanted));
+        const auto snapshot = snapshot_; // the load may give it up meanwhile
+        auto rows = co_await snapshot->read(std::move(wanted));
         if (load_number_ != number) continue; // another snapshot, or none
         if (rows && rows->empty()) continue;
         if (rows) {

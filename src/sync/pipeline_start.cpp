@@ -72,6 +72,7 @@ awaitable<result<void>> Pipeline::start() {
     open_ = {};
     applying_ = source_ended_ = held_ = trying_alone_ = false;
     snapshot_.reset();
+    definitions_loaded_ = false;
     absent_.clear();
     load_number_ = 0;
     folded_ = {};

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,16 @@ public:
     awaitable<result<Rows>> simple(std::string sql);
     /// The same with a limit of its own.
     awaitable<result<Rows>> simple(std::string sql, Clock::duration limit);
+
+    /// Sends the text of one or several COPY … TO STDOUT. For each of them comes next_copy() and
+    /// copy_row() to its end; once more next_copy(), and the connection is free again.
+    awaitable<result<void>> start_copies(std::string sql);
+    /// False: there are no more.
+    awaitable<result<bool>> next_copy();
+    enum class CopyOut : unsigned char { row, wait, end };
+    /// `row`: the next row, which is the caller's to change, until the next call. `wait`:
+    /// wait_readable() first.
+    result<CopyOut> copy_row(std::span<char>& row);
 
     /// START_REPLICATION …: from here on only the copy functions.
     awaitable<result<void>> start_copy_both(std::string sql);

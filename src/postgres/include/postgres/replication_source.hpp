@@ -35,8 +35,8 @@ public:
         Clock::duration wal_sender_timeout = std::chrono::seconds(10);
         /// Without a byte for so long, though answers are due, the connection counts as lost.
         Clock::duration receive_timeout = std::chrono::seconds(30);
-        /// Process instances in one chunk of the first load.
-        std::size_t load_instances = 250;
+        /// Connections of a snapshot that read process instances side by side.
+        std::size_t load_connections = 2;
         MessageTap* tap = nullptr;
         /// A slot that ends with the connection, and no snapshot: `record`, benches.
         bool temporary_slot = false;

@@ -91,8 +91,8 @@ public:
 
 private:
     struct KeyHash {
-        std::size_t
-        operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
+        // Not noexcept: so libstdc++ keeps each key's hash, and walks a bucket without hashing.
+        std::size_t operator()(const std::pair<std::string_view, std::string_view>& key) const {
             // Length and first letter tell the few collections apart; an address would not do, for
             // equal literals of two files may have two.
             return std::hash<std::string_view>{}(key.second) ^

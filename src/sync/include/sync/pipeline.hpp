@@ -190,11 +190,13 @@ private:
     // first one is null until it is taken; its rows are written at `load_number_`.
     std::deque<LoadState> loads_;
     std::vector<std::string> loads_done_;
-    std::unique_ptr<EngineSnapshot> snapshot_;
+    std::shared_ptr<EngineSnapshot> snapshot_;
     std::uint64_t load_number_ = 0;
     /// The newest transaction of which a piece was folded.
     Position folded_;
     bool trying_alone_ = false;
+    /// From this snapshot, or the load does not need them.
+    bool definitions_loaded_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
     /// A first load, no crash since, and the stream has asked for nothing: no store has the rows.
