@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/wall_time.hpp"
 
-#include <algorithm>
 #include <chrono>
 
 namespace netbuild {
@@ -23,18 +22,16 @@ std::optional<std::int64_t> parse_wall_time(std::string_view text) noexcept {
     const int year = digits(text, 0, 4), month = digits(text, 5, 2), day = digits(text, 8, 2);
     const int hour = digits(text, 11, 2), minute = digits(text, 14, 2),
               second = digits(text, 17, 2);
-    const std::chrono::year_month_day day_of_year =
-        std::chrono::year(year) / std::max(month, 0) / std::max(day, 0);
-    // A minute may have a leap second, an hour of a day is never its 24th.
-    if (year < 0 || !day_of_year.ok() || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        second < 0 || second > 60)
+    if (year < 0 || month < 0 || day < 0 || hour < 0 || minute < 0 || second < 0)
         return std::nullopt;
     int milliseconds = 0, scale = 100;
     for (std::size_t i = 20; i < text.size() && scale > 0; ++i, scale /= 10) {
         if (text[i] < '0' || text[i] > '9') break;
         milliseconds += (text[i] - '0') * scale;
     }
-    const std::chrono::sys_days date{day_of_year};
+    const std::chrono::year_month_day calendar = std::chrono::year(year) / month / day;
+    if (!calendar.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    const std::chrono::sys_days date{calendar};
     const std::int64_t seconds =
         std::int64_t{date.time_since_epoch().count()} * 86400 + hour * 3600 + minute * 60 + second;
     return seconds * 1000 + milliseconds;

@@ -55,7 +55,6 @@ BATCH = [
     "update act_hi_taskinst set priority_=60",
 ]
 CHANGES_PER_INSTANCE = 10
-EVENTS_PER_INSTANCE = 3  # suspended, two variables
 
 
 def peak_kb(netbuild):
@@ -101,7 +100,7 @@ def main():
     servers = stack_up()
     with common.scratch_database(servers, name) as database:
         stack = {**servers, "postgres": {**servers["postgres"], "dbname": name}}
-        database.run(*(["begin"] + [sql % size if "%d" in sql else sql for sql in SEED] + ["commit"]))
+        database.run(*(["begin"] + [sql.replace("%d", str(size)) for sql in SEED] + ["commit"]))
         environment = {"NETBUILD_CAPTURE_TRANSACTION_MEMORY_MAX": arguments.transaction_memory_max}
         with Netbuild(stack, name, redis=True, environment=environment) as netbuild:
             subprocess.run(["redis-cli", "-p", stack["redis"].rsplit(":", 1)[1], "DEL", f"netbuild:events:{name}"],
@@ -112,7 +111,7 @@ def main():
             before = sync(netbuild)
             say(f"{size} instances loaded in {time.monotonic() - started:.0f} s, peak {peak_kb(netbuild) >> 10} MB")
             started = time.monotonic()
-            database.run(*(["begin"] + [sql % size if "%d" in sql else sql for sql in BATCH] + ["commit"]))
+            database.run(*(["begin"] + [sql.replace("%d", str(size)) for sql in BATCH] + ["commit"]))
             committed = time.monotonic()
             wanted = int(database.run("select pg_current_wal_flush_lsn() - '0/0'"))
 
@@ -138,7 +137,7 @@ def main():
             if code != 0 or report["differenceCount"] != 0 or report["documents"] < 3 * size:
                 raise Failed(f"verify: {code} {json.dumps(report)[:2000]}")
             counts, last = events_after(netbuild, before["applied"]["position"])
-            if counts.get("process:suspended") != size or counts.get("variable:updated") != 2 * size:
+            if counts != {"process:suspended": size, "variable:updated": 2 * size, "task:updated": size}:
                 raise Failed(f"events: {counts}")
             if last[1] + 1 != sum(counts.values()):
                 raise Failed(f"ordinals end at {last[1]} with {counts}")
