@@ -47,6 +47,26 @@ TEST(Signal, a_cancellation_during_an_operation_that_cannot_be_is_noticed_by_the
     context.run();
 }
 
+awaitable<result<void>> wait_a_while_after_what_cannot_be_cancelled(Signal& signal, Clock& clock) {
+    while (true) {
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        CO_TRY_VOID(co_await signal.wait_for(clock, std::chrono::milliseconds(1)));
+    }
+}
+
+TEST(Signal, a_cancellation_during_an_operation_that_cannot_be_is_noticed_by_a_wait_with_a_limit) {
+    asio::io_context context;
+    SystemClock clock;
+    Signal signal(context.get_executor());
+    TaskGroup tasks(context.get_executor(), [](const std::string&, const Error&) {});
+    tasks.spawn("waiter", wait_a_while_after_what_cannot_be_cancelled(signal, clock));
+    tasks.cancel(); // while the post is on its way
+    constexpr int turns_max = 100;
+    for (int turn = 0; turn < turns_max && tasks.size() > 0; ++turn)
+        context.run_one();
+    EXPECT_EQ(tasks.size(), 0u) << "it goes on for ever";
+}
+
 TEST(Signal, a_wait_without_notification_ends_in_time) {
     asio::io_context context;
     SystemClock clock;
