@@ -3,6 +3,7 @@
 // history, so a snapshot at any Position is a copy of the rows; the measure is a run that has
 // streamed everything from the beginning.
 #include <map>
+#include <regex>
 #include <set>
 
 #include <boost/asio/post.hpp>
@@ -206,7 +207,7 @@ struct Engine {
     // What a test looks at.
     std::vector<std::string> read_by_next;
     int snapshots = 0;
-    Position first_snapshot;
+    Position snapshot; // the newest one's
     /// The connection of a snapshot is lost at its call of this number, counted over all; once.
     int lose_snapshot_at = never;
     std::size_t rows_read = 0;
@@ -387,7 +388,8 @@ private:
     }
     std::unique_ptr<EngineSnapshot> make_snapshot() {
         const Position position = engine_.position(epoch_, engine_.committed);
-        if (engine_.snapshots++ == 0) engine_.first_snapshot = position;
+        ++engine_.snapshots;
+        engine_.snapshot = position;
         return std::make_unique<FakeSnapshot>(engine_, life_, random_, executor_, position);
     }
 
@@ -547,6 +549,9 @@ std::string difference(const std::vector<std::string>& found,
     return {};
 }
 
+/// An entry of activeTasks has a `sync` of its own.
+const std::regex own_sync(R"(,"sync":\{"lsn":[0-9]+\})");
+
 /// The documents of the read model, one line each, without `sync`.
 std::map<std::string, std::string> documents(World& world) {
     std::map<std::string, std::string> found;
@@ -559,21 +564,26 @@ std::map<std::string, std::string> documents(World& world) {
         query.without = {"sync"};
         for (const ValuePtr& document : must(world.context, world.store.find(query))) {
             found[std::string(collection) + "/" +
-                  std::string(document->at_path("_id")->string_or())] = to_json(*document);
+                  std::string(document->at_path("_id")->string_or())] =
+                std::regex_replace(to_json(*document), own_sync, "");
         }
     }
     return found;
 }
 
+std::string difference(const std::map<std::string, std::string>& found,
+                       const std::map<std::string, std::string>& expected) {
+    const auto lines = [](const std::map<std::string, std::string>& documents) {
+        std::vector<std::string> all;
+        for (const auto& [id, document] : documents)
+            all.push_back(id + " " + document);
+        return all;
+    };
+    return difference(lines(found), lines(expected));
+}
+
 std::string difference(World& found, World& expected) {
-    std::vector<std::string> lines[2];
-    int side = 0;
-    for (World* world : {&found, &expected}) {
-        for (const auto& [id, document] : documents(*world))
-            lines[side].push_back(id + " " + document);
-        ++side;
-    }
-    return difference(lines[0], lines[1]);
+    return difference(documents(found), documents(expected));
 }
 
 /// Everything streamed from the beginning.
@@ -595,7 +605,7 @@ TEST(Load, while_transactions_stream_ends_in_the_documents_and_events_of_a_strea
             world.populate(populated);
             ASSERT_TRUE(world.live());
             EXPECT_FALSE(world.engine.read_by_next.empty() && populated > total / 4);
-            const Position snapshot = world.engine.first_snapshot;
+            const Position snapshot = world.engine.snapshot;
             ASSERT_EQ(difference(world, *expected), "") << "seed " << seed << " " << populated;
             ASSERT_EQ(world.content(), expected->content());
             ASSERT_EQ(difference(world.events(snapshot), expected->events(snapshot)), "")
@@ -626,7 +636,7 @@ TEST(Load, a_kill_at_every_await_ends_in_the_same_documents_and_reads_nothing_du
                 ASSERT_TRUE(world.engine.read_by_next.empty()) << "killed at await " << fatal;
             }
             ASSERT_EQ(difference(world, *expected), "") << "killed at await " << fatal;
-            const Position snapshot = world.engine.first_snapshot;
+            const Position snapshot = world.engine.snapshot;
             ASSERT_EQ(difference(world.events(snapshot), expected->events(snapshot)), "")
                 << "killed at await " << fatal;
         }
@@ -642,7 +652,7 @@ TEST(Load, a_snapshot_that_is_lost_anywhere_is_followed_by_a_later_one) {
         world.engine.lose_snapshot_at = call;
         ASSERT_TRUE(world.live());
         ASSERT_EQ(difference(world, *expected), "") << "lost at call " << call;
-        const Position snapshot = world.engine.first_snapshot;
+        const Position snapshot = world.engine.snapshot;
         ASSERT_EQ(difference(world.events(snapshot), expected->events(snapshot)), "")
             << "lost at call " << call;
         if (world.engine.lose_snapshot_at >= 0) { // it has fewer calls
@@ -650,31 +660,6 @@ TEST(Load, a_snapshot_that_is_lost_anywhere_is_followed_by_a_later_one) {
             break;
         }
         EXPECT_EQ(world.engine.snapshots, 2);
-    }
-}
-
-TEST(Load, keeps_what_history_clean_up_removes_during_it_if_it_was_there) {
-    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-        const auto expected = streamed(seed, 5, sync::Retention::keep);
-        // Up to the first DELETE of a process instance: what was deleted before is in no table.
-        std::size_t populated = 0;
-        const auto deletes = [](const Transaction& one) {
-            for (std::size_t i = 0; i < one.size(); ++i)
-                if (one.row(i).table == Table::hi_procinst &&
-                    one.row(i).operation == RowOperation::erase)
-                    return true;
-            return false;
-        };
-        while (populated < expected->engine.history.size() &&
-               !deletes(expected->engine.history[populated]))
-            ++populated;
-        ASSERT_LT(populated, expected->engine.history.size());
-        World world(seed);
-        world.options.projection.retention = sync::Retention::keep;
-        world.populate(populated);
-        ASSERT_TRUE(world.live());
-        EXPECT_EQ(difference(world, *expected), "") << "seed " << seed;
-        EXPECT_NE(difference(world, *streamed(seed)), "") << "nothing was kept";
     }
 }
 
@@ -724,6 +709,42 @@ TEST(Load, a_standalone_task_that_changes_before_its_turn_is_loaded_first) {
     world.populate(add(world.engine.history));
     ASSERT_TRUE(world.live());
     EXPECT_EQ(difference(world, expected), "");
+}
+
+TEST(Load, keeps_what_history_clean_up_removes_during_it) {
+    // Removed when nothing else is left to come: the load has only begun.
+    const auto add = [](World& world) {
+        auto& history = world.engine.history;
+        const std::size_t populated = history.size();
+        Tables tables;
+        for (const Transaction& one : history)
+            tables.apply(one);
+        const auto instances = tables.instances();
+        for (std::size_t i = 0; i < instances.size(); i += 2)
+            history.push_back(
+                standalone(history, RowOperation::erase, Table::hi_procinst, {{0, instances[i]}}));
+        world.populate(populated);
+        return instances.size();
+    };
+    for (const auto retention : {sync::Retention::keep, sync::Retention::follow}) {
+        World expected(3, 12);
+        expected.options.projection.retention = retention;
+        ASSERT_GE(add(expected), 6u);
+        expected.populate(0);
+        expected.engine.has_tables = false;
+        ASSERT_TRUE(expected.live());
+        World world(3, 12);
+        world.options.projection.retention = retention;
+        add(world);
+        ASSERT_TRUE(world.live());
+        EXPECT_EQ(difference(world, expected), "");
+        bool kept = false;
+        for (const auto& [id, document] : documents(world))
+            kept |= document.find("\"retainedAt\"") != std::string::npos;
+        EXPECT_EQ(kept, retention == sync::Retention::keep);
+        const Position snapshot = world.engine.snapshot;
+        EXPECT_EQ(difference(world.events(snapshot), expected.events(snapshot)), "");
+    }
 }
 
 // --- planted differences
@@ -843,7 +864,7 @@ TEST(Load, a_request_mends_what_it_names_and_leaves_the_rest_alone) {
     auto expected = before;
     const std::string untouched = std::string(collections::workflow_executions) + "/" + other;
     expected[untouched] = planted.at(untouched);
-    EXPECT_EQ(documents(*world), expected);
+    EXPECT_EQ(difference(documents(*world), expected), "");
     EXPECT_EQ(world->checkpoint()->loads_done.back(), "one");
     EXPECT_TRUE(world->checkpoint()->loads.empty());
 }
@@ -858,8 +879,8 @@ TEST(Load, a_request_survives_a_kill_anywhere_and_is_done_once) {
             request(*world, "one", {mended});
             const bool lived = world->live(fatal, death);
             if (!lived) ASSERT_TRUE(world->live());
-            ASSERT_EQ(documents(*world), before) << "killed at await " << fatal;
-            const auto& done = world->checkpoint()->loads_done;
+            ASSERT_EQ(difference(documents(*world), before), "") << "killed at await " << fatal;
+            const auto done = world->checkpoint()->loads_done;
             ASSERT_EQ(std::count(done.begin(), done.end(), "one"), 1);
             const int snapshots = world->engine.snapshots;
             world->engine.confirmed = {};
