@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/document_cache.hpp"
 
+#include <algorithm>
+
 #include "model/collections.hpp"
 
 namespace netbuild::sync {
@@ -143,6 +145,12 @@ void DocumentCache::evict() {
         place = order_.erase(place);
         documents_.erase(documents_.find(key));
     }
+}
+
+void DocumentCache::keep_removed(std::string_view collection, std::string_view id,
+                                 std::uint64_t lsn) {
+    CachedDocument* document = find(collection, id);
+    if (document && !document->exists()) document->lsn_ = std::max(document->lsn_, lsn);
 }
 
 void DocumentCache::forget_before(std::uint64_t lsn) {

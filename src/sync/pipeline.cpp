@@ -206,6 +206,7 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     }
     folded_ = std::max(folded_, transaction.position);
     take_requests(transaction);
+    note_removed(transaction);
     // No await between the change of the documents and the batch's upto: what is taken from the
     // cache is always a whole number of transactions, or of pieces of one, whose end moves upto.
     if (transaction.extent != Extent::part) {

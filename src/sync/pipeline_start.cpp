@@ -74,6 +74,7 @@ awaitable<result<void>> Pipeline::start() {
     snapshot_.reset();
     definitions_loaded_ = false;
     absent_.clear();
+    removed_.clear();
     load_number_ = 0;
     folded_ = {};
     load_changes_ = load_changes_durable_ = 0;
@@ -93,6 +94,7 @@ awaitable<result<void>> Pipeline::start() {
     }
     progress_.source_trouble.clear();
     standing_by_ = false;
+    show_load();
     progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;

@@ -85,6 +85,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
     /// Stamps `sync` and marks the document to be written.
     void stamp(CachedDocument& document, std::uint64_t lsn, Date at);
+    /// If the cache has it as missing: as removed at `lsn`, so that nothing older brings it back.
+    void keep_removed(std::string_view collection, std::string_view id, std::uint64_t lsn);
     /// The store has erased what is older than `lsn`: so are these.
     void forget_before(std::uint64_t lsn);
     void clear();

@@ -106,6 +106,8 @@ private:
     awaitable<result<void>> erase_stale(std::string_view collection);
     void take_requests(const Transaction& transaction);
     void loads_changed();
+    void show_load();
+    void note_removed(const Transaction& transaction);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
@@ -199,6 +201,8 @@ private:
     bool definitions_loaded_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
+    /// Instances that the engine has removed since the snapshot.
+    std::unordered_set<std::string> removed_;
     /// A first load, no crash since, and the stream has asked for nothing: no store has the rows.
     bool store_was_empty_ = false;
     /// Changes of the loads, made and made durable.
