@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/application.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -8,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "health.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "model_clocks.hpp"
@@ -50,9 +53,12 @@ public:
           store(make_store(configuration)),
           bus(make_bus(configuration, executor, clock)),
           source(make_source(configuration, executor, clock)),
+          spill(make_spill(configuration)),
           pool(make_pool(configuration, executor, clock)),
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
+          store_health(clock, store_name(configuration), [this] { return store->ping(); }),
+          bus_health(clock, bus_name(configuration), [this] { return bus->ping(); }),
           engine_clock(make_engine_clock(configuration, executor, clock)),
           stored_clock(*store, clock, options.engine),
           captured_here(progress, stored_clock),
@@ -67,9 +73,25 @@ public:
         co_return result<void>{};
     }
 
+    [[nodiscard]] std::unique_ptr<postgres::SlotWatch> make_slot_watch() {
+        if (configuration.text("engine.source") != "wal") return nullptr;
+        postgres::SlotWatch::Options watch;
+        watch.connection = postgres_options(configuration);
+        watch.slot = configuration.text("engine.slot");
+        watch.heartbeat_interval = configuration.duration("engine.heartbeat_interval");
+        watch.expected = [this] {
+            return progress.state == sync::State::streaming ||
+                   progress.state == sync::State::loading ||
+                   progress.state == sync::State::retrying;
+        };
+        watch.lost = [this](std::string_view why) { progress.slot_lost(why); };
+        watch.captured = [this] { return progress.captured.lsn(); };
+        return std::make_unique<postgres::SlotWatch>(executor, clock, std::move(watch));
+    }
+
     awaitable<result<void>> capture() {
-        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor},
-                                progress);
+        sync::Pipeline pipeline(
+            options, {*source, *store, *bus, clock, random, executor, spill.get()}, progress);
         co_return co_await pipeline.run();
     }
 
@@ -82,9 +104,11 @@ public:
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
+    std::unique_ptr<SpillArea> spill;
     std::unique_ptr<postgres::Pool> pool;
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;
+    Health store_health, bus_health;
     std::unique_ptr<EngineClock> engine_clock;
     StoredClock stored_clock;
     CapturedHere captured_here;
@@ -92,6 +116,7 @@ public:
     query::QueryService capture_queries; // of the one that captures
     bool capturing = false;
     std::optional<VerifyOutcome> verified;
+    ProgressRates rates;
 };
 
 Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -169,8 +194,11 @@ constexpr std::chrono::milliseconds load_report_interval{500};
 
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
                                     Clock::duration keep) {
+    // What is kept for seconds is looked at more often than what is kept for days.
+    const Clock::duration interval = std::clamp<Clock::duration>(
+        keep / 4, std::chrono::milliseconds(500), event_retention_interval);
     while (true) {
-        CO_TRY_VOID(co_await clock.sleep(event_retention_interval));
+        CO_TRY_VOID(co_await clock.sleep(interval));
         const std::int64_t keep_ms =
             std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
         const auto removed =
@@ -215,15 +243,15 @@ awaitable<result<void>> Application::serve(Roles roles) {
     });
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
-    Metrics metrics(impl.progress, impl.clock, impl.verified);
+    const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
+    const StatusSources sources{impl.progress, impl.configuration, impl.options.engine, impl.clock,
+                                impl.verified, impl.rates,         slot_watch.get()};
+    Metrics metrics(sources);
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
+                         [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
-                             return cached_status(impl_->progress, impl_->configuration,
-                                                  impl_->clock, impl_->capturing, impl_->verified);
-                         },
-                         [this] {
-                             return unready_reasons(*impl_->store, *impl_->bus, impl_->progress,
-                                                    impl_->capturing);
+                             return unready_reasons(impl_->store_health, impl_->bus_health,
+                                                    impl_->progress, impl_->capturing);
                          },
                          [&metrics] { return metrics.text(); }});
     http::Server server(
@@ -240,6 +268,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     }
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
+        if (slot_watch) tasks.spawn("slot watch", slot_watch->run());
+        tasks.spawn("rates", impl.rates.follow(impl.progress, impl.clock));
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
         tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
                                                    impl.configuration.duration("events.keep")));
@@ -249,6 +279,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                  impl.options.projection, *impl.store, queries(),
                                                  impl.progress, impl.verified));
     }
+    tasks.spawn("store health", impl.store_health.watch());
+    tasks.spawn("bus health", impl.bus_health.watch());
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
         return !impl.capturing || impl.captured_here.standing_by();
     }));

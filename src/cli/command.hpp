@@ -37,6 +37,7 @@ void add_events(Registry registry);
 void add_verify(Registry registry);
 void add_resync(Registry registry);
 void add_record(Registry registry);
+void add_deadletter(Registry registry);
 void add_doctor(Registry registry);
 void add_config(Registry registry);
 

@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
     cli::add_verify(registry);
     cli::add_resync(registry);
     cli::add_record(registry);
+    cli::add_deadletter(registry);
     cli::add_doctor(registry);
     cli::add_config(registry);
     try {

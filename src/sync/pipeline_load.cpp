@@ -23,22 +23,43 @@ namespace {
 
 /// Asked for and not there: remembered up to this many.
 constexpr std::size_t absent_max = 100'000;
+/// Removed by the engine's clean-up during a load: up to this many.
+constexpr std::size_t removed_max = 100'000;
 /// The stream passes a snapshot when a transaction commits within the round trip that takes it.
 constexpr int snapshot_attempts_max = 10;
 constexpr std::size_t scope_chunk_instances = 100;
 
 } // namespace
 
-void Pipeline::loads_changed() {
-    ++load_changes_;
+void Pipeline::show_load() {
     const bool some = !loads_.empty();
     progress_.load_id = some ? loads_.front().id : std::string();
     if (some) {
         progress_.load_instances = loads_.front().instances;
         progress_.load_instances_estimate = loads_.front().instances_estimate;
     }
-    changed_.notify_all();
     progress_.notify();
+}
+
+void Pipeline::loads_changed() {
+    ++load_changes_;
+    show_load();
+    changed_.notify_all();
+}
+
+/// With `Retention::follow`: a chunk that was read before brings the process instance back.
+void Pipeline::note_removed(const Transaction& transaction) {
+    if (load_number_ == 0 || options_.projection.retention != Retention::follow) return;
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        if (row.table != camunda::Table::hi_procinst || row.operation != RowOperation::erase)
+            continue;
+        removed_.emplace(row.text(camunda::hi_procinst::id));
+    }
+    if (removed_.size() <= removed_max) return;
+    log::warning("load: {} process instances were removed meanwhile: it takes a later snapshot",
+                 removed_.size());
+    load_number_ = 0;
 }
 
 void Pipeline::take_requests(const Transaction& transaction) {
@@ -92,7 +113,7 @@ awaitable<result<void>> Pipeline::take_snapshot() {
     // here on until there is one, and if it was quicker, another one is taken.
     for (int attempt = 1;; ++attempt) {
         auto taken = co_await ports_.source.snapshot([this](Position position) {
-            if (projected_ > position) return false;
+            if (std::max(projected_, folded_) > position) return false;
             load_number_ = position.number + 1;
             return true;
         });
@@ -113,6 +134,7 @@ awaitable<result<void>> Pipeline::load_one() {
     if (!snapshot_) CO_TRY_VOID(co_await take_snapshot());
     const Position position = snapshot_->position();
     absent_.clear();
+    removed_.clear();
     LoadState& load = loads_.front(); // a deque: what is added at its end moves nothing
     if (load.base == 0) load.base = load_number_;
     load.instances_estimate = std::max<std::uint64_t>(
@@ -179,17 +201,21 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
     const std::uint64_t number = load_number_;
     rows.position = {number, 0};
     progress_.load_rows += rows.size();
-    while (full())
-        CO_TRY_VOID(co_await changed_.wait());
     while (true) {
+        while (full() || trying_alone_)
+            CO_TRY_VOID(co_await changed_.wait());
         std::set<DocumentKey> missing;
         projector_.collect_missing(rows, store_was_empty_, missing);
         if (missing.empty()) break;
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
     }
+    for (const std::string& id : removed_) {
+        cache_.keep_removed(collections::workflow_executions, id, number);
+        cache_.keep_removed(collections::task_executions, id, number);
+    }
     // The stream may have gone on without the snapshot.
     if (load_number_ != number) co_return fail(ErrorCode::unavailable, "the snapshot is lost");
-    projector_.project_snapshot(rows);
+    CO_TRY_VOID(projector_.project_snapshot(rows));
     changed_.notify_all();
     co_return result<void>{};
 }

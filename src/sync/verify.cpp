@@ -122,7 +122,7 @@ private:
             cache_.put(collection, id,
                        collection == collections::process_definitions ? found.front() : nullptr);
         }
-        projector_.project_snapshot(rows);
+        CO_TRY_VOID(projector_.project_snapshot(rows));
         ApplyBatch expected;
         cache_.take_dirty(expected);
         std::map<std::string_view, std::vector<const DocumentWrite*>> writes;

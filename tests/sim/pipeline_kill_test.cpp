@@ -4,6 +4,10 @@
 // Position must be those of a run that was never disturbed.
 #include <gtest/gtest.h>
 
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
@@ -30,7 +34,27 @@ public:
     }
     [[nodiscard]] bool dead() const { return dead_; }
 
+    /// All of it stands still from that await on, until it is woken: SIGSTOP, SIGCONT.
+    void stop_at(int operation) { stop_at_ = operation; }
+    awaitable<void> pass() {
+        if (stop_at_ >= 0 && stop_at_-- == 0) {
+            stop_at_ = -2;
+            connection_lost_ = true; // the server does not wait that long
+            stopped_.emplace(co_await asio::this_coro::executor,
+                             asio::steady_timer::time_point::max());
+        }
+        if (stopped_) (void)co_await stopped_->async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    [[nodiscard]] bool stopped() const { return stopped_.has_value(); }
+    [[nodiscard]] bool was_stopped() const { return stop_at_ < -1; }
+    void wake() { stopped_.reset(); }
+    [[nodiscard]] bool connection_lost() const { return connection_lost_; }
+    void connected() { connection_lost_ = false; }
+
 private:
+    int stop_at_ = -1;
+    std::optional<asio::steady_timer> stopped_;
+    bool connection_lost_ = false;
     int left_;
     Death death_;
     bool dead_ = false;
@@ -48,6 +72,7 @@ Error killed() { return fail(ErrorCode::cancelled, "killed"); }
 
 template <class T, class Operation>
 awaitable<result<T>> whole_or_nothing(Life& life, Operation operation) {
+    co_await life.pass();
     const auto death = life.next();
     if (death && *death != Death::after) co_return killed();
     auto outcome = co_await operation();
@@ -72,6 +97,13 @@ public:
     }
     awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart start) override {
         // A slot gives what was not confirmed, whatever it is asked for.
+        life_.connected();
+        // As the real one after a takeover: first the slot is in use, later it does not go back to
+        // where this worker was.
+        if (life_.was_stopped() && start.after.value_or(Position{}) < history_.confirmed) {
+            co_return fail(start.after ? ErrorCode::not_found : ErrorCode::slot_in_use,
+                           "confirmed past the checkpoint");
+        }
         from_ = std::max(start.after.value_or(Position{}), history_.confirmed);
         EXPECT_GE(start.after.value_or(Position{}), history_.confirmed)
             << "confirmed before it was durable";
@@ -80,10 +112,12 @@ public:
             life_, [this] { return no_snapshot(); });
     }
     awaitable<result<ChangeBatch>> next() override {
+        if (life_.connection_lost()) co_return fail(ErrorCode::unavailable, "connection lost");
         co_return co_await whole_or_nothing<ChangeBatch>(life_, [this] { return batch(); });
     }
     void confirm(Position durable) override {
-        if (!life_.dead()) history_.confirmed = std::max(history_.confirmed, durable);
+        if (!life_.dead() && !life_.connection_lost())
+            history_.confirmed = std::max(history_.confirmed, durable);
     }
     awaitable<void> close() override { co_return; }
     awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken) override {
@@ -132,6 +166,7 @@ public:
     }
     awaitable<result<void>> ping() override { return store_.ping(); }
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override {
+        co_await life_.pass();
         const auto death = life_.next();
         if (death == Death::before) co_return killed();
         if (death == Death::half) {
@@ -150,6 +185,10 @@ public:
         CO_TRY_VOID(co_await store_.apply(batch));
         if (death) co_return killed();
         co_return result<void>{};
+    }
+    awaitable<result<std::uint64_t>> claim(std::string engine) override {
+        co_return co_await whole_or_nothing<std::uint64_t>(life_,
+                                                           [&] { return store_.claim(engine); });
     }
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
         co_return co_await whole_or_nothing<std::optional<Checkpoint>>(
@@ -187,11 +226,13 @@ class MortalBus final : public EventBus {
 public:
     MortalBus(MemoryBus& bus, Life& life) : bus_(bus), life_(life) {}
     awaitable<result<void>> ping() override { return bus_.ping(); }
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override {
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       AppendTerms terms) override {
+        co_await life_.pass();
         const auto death = life_.next();
         if (death == Death::before) co_return killed();
         if (death == Death::half) events.resize(events.size() / 2);
-        CO_TRY(const Position last, co_await bus_.append(std::move(events)));
+        CO_TRY(const Position last, co_await bus_.append(std::move(events), terms));
         if (death) co_return killed();
         co_return last;
     }
@@ -227,30 +268,70 @@ public:
                 history.transactions.push_back(std::move(one));
         }
     }
-    /// True if it lived to the end.
-    bool live(int fatal, Death death) {
-        Life life(fatal, death);
-        FakeSource source(history, life);
-        MortalStore mortal_store(store, life);
-        MortalBus mortal_bus(bus, life);
-        Random random(1);
-        sync::Progress progress(context.get_executor(), clock);
+    /// One process over what survives it.
+    struct Worker {
+        Worker(World& world, int fatal, Death death)
+            : life(fatal, death),
+              source(world.history, life),
+              store(world.store, life),
+              bus(world.bus, life),
+              progress(world.context.get_executor(), world.clock),
+              pipeline(world.options(),
+                       {source, store, bus, world.clock, random, world.context.get_executor()},
+                       progress) {}
+        Life life;
+        FakeSource source;
+        MortalStore store;
+        MortalBus bus;
+        Random random{1};
+        sync::Progress progress;
+        sync::Pipeline pipeline;
+    };
+    [[nodiscard]] sync::PipelineOptions options() const {
         sync::PipelineOptions options;
         options.batch_documents_max = batch_documents_max;
         options.cache_documents_max = cache_documents_max;
         options.publish_events_max = 5;
         options.projection.retention = retention;
-        sync::Pipeline pipeline(
-            options, {source, mortal_store, mortal_bus, clock, random, context.get_executor()},
-            progress);
-        const auto outcome = run(context, pipeline.run());
+        options.retry_first = options.retry_max = std::chrono::milliseconds(1);
+        options.standby_interval = std::chrono::milliseconds(1);
+        return options;
+    }
+    /// True if it lived to the end.
+    bool live(int fatal, Death death) {
+        Worker worker(*this, fatal, death);
+        const auto outcome = run(context, worker.pipeline.run());
         if (outcome) {
-            EXPECT_EQ(progress.applied, history.transactions.back().position);
+            EXPECT_EQ(worker.progress.applied, history.transactions.back().position);
             EXPECT_EQ(history.confirmed, history.transactions.back().position);
             return true;
         }
-        EXPECT_TRUE(life.dead()) << outcome.error().message();
+        EXPECT_TRUE(worker.life.dead()) << outcome.error().message();
         return false;
+    }
+    /// One is stopped at that await, another one takes over and ends all, the first one is woken.
+    /// False if it ended before that await.
+    bool stop_and_wake(int operation) {
+        Worker first(*this, -1, Death::before);
+        first.life.stop_at(operation);
+        std::optional<result<void>> outcome;
+        asio::co_spawn(context, first.pipeline.run(),
+                       [&](std::exception_ptr, result<void> value) { outcome = std::move(value); });
+        context.restart();
+        while (!outcome && !first.life.stopped())
+            context.run_one();
+        if (outcome) return false;
+        EXPECT_TRUE(live(-1, Death::before));
+        const auto documents = content();
+        const auto stream = published();
+        first.life.wake();
+        context.restart();
+        while (!outcome)
+            context.run_one();
+        EXPECT_TRUE(*outcome) << outcome->error().message();
+        EXPECT_EQ(content(), documents) << "woken at await " << operation;
+        EXPECT_EQ(published(), stream) << "woken at await " << operation;
+        return true;
     }
     std::string content() { return must(context, sync::content_hash(store)).sha256; }
     std::vector<std::string> published() {
@@ -336,6 +417,25 @@ TEST(Pipeline, many_kills_in_a_row_end_in_the_same_documents_and_events) {
         EXPECT_GT(lives, 0);
         EXPECT_EQ(world.content(), undisturbed.content()) << "seed " << seed;
         EXPECT_EQ(difference(world.published(), undisturbed.published()), "") << "seed " << seed;
+    }
+}
+
+TEST(Pipeline, a_worker_that_was_stopped_and_wakes_after_a_takeover_changes_nothing) {
+    for (const auto retention : {sync::Retention::keep, sync::Retention::follow}) {
+        World undisturbed(7);
+        undisturbed.retention = retention;
+        ASSERT_TRUE(undisturbed.live(never, Death::before));
+        for (int operation = 0;; ++operation) {
+            World world(7);
+            world.retention = retention;
+            if (!world.stop_and_wake(operation)) {
+                EXPECT_GT(operation, 30) << "the run has more awaits than that";
+                break;
+            }
+            ASSERT_EQ(world.content(), undisturbed.content()) << "stopped at await " << operation;
+            ASSERT_EQ(difference(world.published(), undisturbed.published()), "");
+            ASSERT_EQ(difference(world.stored(), undisturbed.published()), "");
+        }
     }
 }
 
