@@ -6,6 +6,7 @@
 
 #include "runtime/random.hpp"
 #include "simulated_clock.hpp"
+#include "telemetry/log.hpp"
 #include "trace.hpp"
 
 namespace netbuild::sim {
@@ -42,6 +43,8 @@ public:
         trace_.add(operation);
         trace_.add(static_cast<std::uint64_t>(fate));
         trace_.add(static_cast<std::uint64_t>(clock_.monotonic().count()));
+        log::debug("{} {} fate {} at {} ms", awaits_, operation, static_cast<int>(fate),
+                   clock_.monotonic() / std::chrono::milliseconds(1));
         if (fatal) {
             last_operation = operation;
             in_flight = has_transaction_in_flight && has_transaction_in_flight();

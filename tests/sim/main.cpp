@@ -158,7 +158,7 @@ constexpr std::string_view usage = R"(usage: netbuild_sim [flags]
   --plant NAME      with a planted fault; ends at the seed that finds it
   --plants          the planted faults' names
   --json            a summary as the last line on stdout
-  --verbose         the pipeline's own log
+  --verbose         all that happens, and the pipeline's own log
 )";
 
 template <class Number>
@@ -221,6 +221,6 @@ int main(int argc, char** argv) {
         return 2;
     }
     constexpr auto silent = static_cast<log::Level>(static_cast<int>(log::Level::error) + 1);
-    log::configure(options->verbose ? log::Level::info : silent, log::Format::text);
+    log::configure(options->verbose ? log::Level::debug : silent, log::Format::text);
     return sim::run(*options);
 }

@@ -8,6 +8,7 @@
 #include "run.hpp"
 #include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
+#include "telemetry/log.hpp"
 
 namespace netbuild::sim {
 namespace {
@@ -93,6 +94,7 @@ void World::schedule_faults() {
     for (const Fault& fault : plan_.faults)
         clock_.after(fault.at, [this, fault] {
             trace_.add(static_cast<std::uint64_t>(fault.kind));
+            log::debug("fault {}", static_cast<int>(fault.kind));
             inflict(fault);
         });
 }
@@ -296,6 +298,9 @@ void World::note_durable(const ApplyBatch& batch) {
         durable_events_.push_back(
             {event.lsn, static_cast<std::uint32_t>(ordinal ? ordinal->integer_or() : 0)});
     }
+    log::debug("durable: {} events, {} parts, {} documents, checkpoint {}", batch.events.size(),
+               batch.parts.size(), batch.documents.size(),
+               batch.checkpoint ? to_string(batch.checkpoint->position) : "-");
     const std::size_t documents = batch.parts.size() + batch.documents.size();
     constexpr std::size_t one_transaction_max = 60;
     if (documents > plan_.pipeline.batch_documents_max + one_transaction_max)
@@ -312,6 +317,8 @@ void World::note_durable(const ApplyBatch& batch) {
 
 void World::note_confirmed(Lsn confirmed) {
     trace_.add(to_number(confirmed));
+    log::debug("confirmed: {}, the stream is at {}", to_number(confirmed),
+               to_string(bus_.newest()));
     const auto checkpoint = durable_checkpoint();
     if (!checkpoint || checkpoint->source != engine().identity() ||
         checkpoint->position.lsn() < confirmed)
