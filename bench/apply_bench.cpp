@@ -56,7 +56,9 @@ public:
     }
     void confirm(Position) override {}
     awaitable<void> close() override { co_return; }
-    awaitable<result<void>> abandon() override { co_return result<void>{}; }
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken) override {
+        co_return std::unique_ptr<EngineSnapshot>();
+    }
 
 private:
     std::size_t next_ = 0;

@@ -22,7 +22,7 @@ public:
     awaitable<result<void>> refresh() {
         CO_TRY(const auto checkpoint, co_await store_.checkpoint(engine_));
         if (checkpoint) {
-            applied_ = checkpoint->position;
+            applied_ = checkpoint->model_complete() ? checkpoint->position : Position{};
             checkpoint_us_ = checkpoint->at_us;
         }
         co_return result<void>{};
@@ -63,7 +63,7 @@ public:
     CapturedHere(sync::Progress& progress, StoredClock& stored)
         : progress_(progress), stored_(stored) {}
     [[nodiscard]] Position applied() const override {
-        return standing_by() ? stored_.applied() : progress_.applied;
+        return standing_by() ? stored_.applied() : progress_.readable();
     }
     [[nodiscard]] std::int64_t lag_ms() const override {
         if (standing_by()) return stored_.lag_ms();

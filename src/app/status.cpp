@@ -64,7 +64,7 @@ awaitable<Value> query_status(StatusPorts ports) {
         const auto checkpoint = co_await ports.store.checkpoint(ports.engine);
         if (checkpoint && *checkpoint) {
             applied = (*checkpoint)->position;
-            answer.set("loading", (*checkpoint)->loading);
+            answer.set("loading", !(*checkpoint)->model_complete());
             answer.set("checkpointAt", Date{(*checkpoint)->at_us / 1000});
         }
     }

@@ -2,8 +2,70 @@
 #include "ports/checkpoint_document.hpp"
 
 namespace netbuild {
+namespace {
+
+constexpr std::string_view kind_names[] = {"first", "reconcile", "request"};
+
+Object load_object(const LoadState& load) {
+    Object object{{"id", load.id},
+                  {"kind", kind_names[static_cast<std::size_t>(load.kind)]},
+                  {"base", static_cast<std::int64_t>(load.base)},
+                  {"after", load.after},
+                  {"instances", static_cast<std::int64_t>(load.instances)},
+                  {"estimate", static_cast<std::int64_t>(load.instances_estimate)}};
+    if (!load.all) {
+        object.append("scope", Object{{"instances", Array(load.scope.begin(), load.scope.end())},
+                                      {"definitions", load.definitions},
+                                      {"standaloneTasks", load.standalone_tasks}});
+    }
+    return object;
+}
+
+std::string text_at(const Value& document, std::string_view path) {
+    const Value* value = document.at_path(path);
+    return std::string(value ? value->string_or() : std::string_view{});
+}
+std::uint64_t number_at(const Value& document, std::string_view path) {
+    const Value* value = document.at_path(path);
+    return static_cast<std::uint64_t>(value ? value->integer_or() : 0);
+}
+bool flag_at(const Value& document, std::string_view path) {
+    const Value* value = document.at_path(path);
+    const bool* flag = value ? value->get_if<bool>() : nullptr;
+    return flag && *flag;
+}
+const Array& array_at(const Value& document, std::string_view path) {
+    static const Array none;
+    const Value* value = document.at_path(path);
+    const Array* array = value ? value->get_if<Array>() : nullptr;
+    return array ? *array : none;
+}
+
+LoadState parse_load(const Value& value) {
+    LoadState load;
+    load.id = text_at(value, "id");
+    const std::string kind = text_at(value, "kind");
+    load.kind = kind == "request"     ? LoadState::Kind::request
+                : kind == "reconcile" ? LoadState::Kind::reconcile
+                                      : LoadState::Kind::first;
+    load.base = number_at(value, "base");
+    load.after = text_at(value, "after");
+    load.instances = number_at(value, "instances");
+    load.instances_estimate = number_at(value, "estimate");
+    load.all = value.at_path("scope") == nullptr;
+    for (const Value& id : array_at(value, "scope.instances"))
+        load.scope.emplace_back(id.string_or());
+    load.definitions = flag_at(value, "scope.definitions");
+    load.standalone_tasks = flag_at(value, "scope.standaloneTasks");
+    return load;
+}
+
+} // namespace
 
 Object checkpoint_document(const Checkpoint& checkpoint) {
+    Array loads;
+    for (const LoadState& load : checkpoint.loads)
+        loads.emplace_back(load_object(load));
     return Object{{"_id", checkpoint.engine},
                   {"slot", checkpoint.slot},
                   {"position", to_string(checkpoint.position)},
@@ -13,16 +75,15 @@ Object checkpoint_document(const Checkpoint& checkpoint) {
                   {"source", checkpoint.source.kind},
                   {"systemIdentifier", checkpoint.source.system_identifier},
                   {"timeline", static_cast<std::int32_t>(checkpoint.source.timeline)},
-                  {"loading", checkpoint.loading},
+                  {"loading", !checkpoint.model_complete()},
+                  {"loads", std::move(loads)},
+                  {"loadsDone", Array(checkpoint.loads_done.begin(), checkpoint.loads_done.end())},
                   {"at", Date{checkpoint.at_us / 1000}}};
 }
 
 result<Checkpoint> parse_checkpoint(const Value& document) {
     Checkpoint checkpoint;
-    const auto text = [&](std::string_view key) {
-        const Value* value = document.at_path(key);
-        return std::string(value ? value->string_or() : std::string_view{});
-    };
+    const auto text = [&](std::string_view key) { return text_at(document, key); };
     checkpoint.engine = text("_id");
     checkpoint.slot = text("slot");
     auto position = parse_position(text("position"));
@@ -32,14 +93,11 @@ result<Checkpoint> parse_checkpoint(const Value& document) {
     checkpoint.position = *position;
     checkpoint.source.kind = text("source");
     checkpoint.source.system_identifier = text("systemIdentifier");
-    const Value* timeline = document.at_path("timeline");
-    checkpoint.source.timeline = static_cast<std::uint32_t>(timeline ? timeline->integer_or() : 0);
-    const Value* loading = document.at_path("loading");
-    const bool* flag = loading ? loading->get_if<bool>() : nullptr;
-    if (!flag)
-        return fail(ErrorCode::corrupt,
-                    "the checkpoint of " + checkpoint.engine + " has no `loading`");
-    checkpoint.loading = *flag;
+    checkpoint.source.timeline = static_cast<std::uint32_t>(number_at(document, "timeline"));
+    for (const Value& load : array_at(document, "loads"))
+        checkpoint.loads.push_back(parse_load(load));
+    for (const Value& id : array_at(document, "loadsDone"))
+        checkpoint.loads_done.emplace_back(id.string_or());
     const Value* at = document.at_path("at");
     if (const Date* date = at ? at->get_if<Date>() : nullptr)
         checkpoint.at_us = date->milliseconds * 1000;

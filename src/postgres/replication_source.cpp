@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "postgres/engine_snapshot.hpp"
 #include "publication.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -128,7 +129,18 @@ public:
         streaming_ = false;
     }
 
-    awaitable<result<void>> abandon() {
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) {
+        CO_TRY(auto snapshot,
+               co_await postgres::take_snapshot(executor_, clock_, options_.connection,
+                                                options_.schema, epoch_, std::move(taken)));
+        // An idle stream, too, passes the snapshot's Position.
+        CO_TRY(auto connection, co_await connect());
+        CO_TRY_VOID(co_await connection->query(
+            {"select pg_logical_emit_message(true, 'netbuild', 'snapshot')"}));
+        co_return std::move(snapshot);
+    }
+
+    awaitable<result<void>> drop_slot() {
         CO_TRY(auto connection, co_await connect());
         co_return co_await drop_slot(*connection);
     }
@@ -313,7 +325,11 @@ awaitable<result<std::unique_ptr<EngineSnapshot>>> ReplicationSource::open(Sourc
 awaitable<result<ChangeBatch>> ReplicationSource::next() { return impl_->next(); }
 void ReplicationSource::confirm(Position durable) { impl_->confirm(durable); }
 awaitable<void> ReplicationSource::close() { return impl_->close(); }
-awaitable<result<void>> ReplicationSource::abandon() { return impl_->abandon(); }
+awaitable<result<std::unique_ptr<EngineSnapshot>>>
+ReplicationSource::snapshot(SnapshotTaken taken) {
+    return impl_->snapshot(std::move(taken));
+}
+awaitable<result<void>> ReplicationSource::drop_slot() { return impl_->drop_slot(); }
 ReplicationSource::Counters ReplicationSource::counters() const { return impl_->counters(); }
 
 } // namespace netbuild

@@ -10,30 +10,75 @@ namespace netbuild::postgres {
 
 using camunda::Table;
 
+namespace {
+
+awaitable<result<std::unique_ptr<Connection>>> enter(asio::any_io_executor executor, Clock& clock,
+                                                     ConnectionOptions options,
+                                                     std::string snapshot) {
+    CO_TRY(auto connection, co_await Connection::connect(executor, clock, std::move(options)));
+    CO_TRY_VOID(co_await connection->simple(
+        "begin isolation level repeatable read read only; set transaction snapshot " +
+        quote_literal(snapshot)));
+    co_return std::move(connection);
+}
+
+std::size_t count(std::string_view text) {
+    std::size_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
+/// '{"a","b"}', PostgreSQL's text[].
+std::string array_literal(const std::vector<std::string>& items) {
+    std::string out = "{";
+    for (const std::string& item : items) {
+        if (out.size() > 1) out.push_back(',');
+        out.push_back('"');
+        for (const char c : item) {
+            if (c == '"' || c == '\\') out.push_back('\\');
+            out.push_back(c);
+        }
+        out.push_back('"');
+    }
+    return out + "}";
+}
+
+} // namespace
+
 awaitable<result<std::unique_ptr<SnapshotLoader>>>
 SnapshotLoader::open(asio::any_io_executor executor, Clock& clock, Options options) {
     options.connection.statement_timeout = {}; // a chunk takes as long as it takes
-    CO_TRY(auto connection, co_await Connection::connect(executor, clock, options.connection));
-    CO_TRY_VOID(co_await connection->simple(
-        "begin isolation level repeatable read read only; set transaction snapshot " +
-        quote_literal(options.snapshot)));
+    CO_TRY(auto chunks, co_await enter(executor, clock, options.connection, options.snapshot));
+    CO_TRY(auto lookups, co_await enter(executor, clock, options.connection, options.snapshot));
     std::unique_ptr<SnapshotLoader> loader(
-        new SnapshotLoader(std::move(options), std::move(connection)));
+        new SnapshotLoader(std::move(options), std::move(chunks), std::move(lookups)));
     const std::string schema = quote_identifier(loader->options_.schema);
-    CO_TRY(const Rows bounds, co_await loader->connection_->query(
-                                  {fmt::format("select id, total from (select proc_inst_id_ as id, "
-                                               "row_number() over (order by proc_inst_id_) as row, "
-                                               "count(*) over () as total from {}.act_hi_procinst) "
-                                               "numbered where (row - 1) % $1 = 0 order by row",
-                                               schema),
-                                   {std::to_string(loader->options_.instances)}}));
-    for (int i = 0; i < bounds.count(); ++i)
-        loader->bounds_.emplace_back(bounds.text(i, 0));
-    if (bounds.count() > 0) {
-        const auto total = bounds.text(0, 1);
-        std::from_chars(total.data(), total.data() + total.size(), loader->instances_);
-    }
+    CO_TRY(const Rows total, co_await loader->chunks_->query(
+                                 {fmt::format("select count(*) from {}.act_hi_procinst", schema)}));
+    loader->instances_ = count(total.text(0, 0));
     co_return loader;
+}
+
+/// Ranges in the order of the server's own collation: only that one has an index.
+awaitable<result<void>> SnapshotLoader::divide() {
+    CO_TRY(const Rows ranges,
+           co_await chunks_->query(
+               {fmt::format("select min(id), max(id), count(*) from "
+                            "(select proc_inst_id_ as id, (row_number() over (order by "
+                            "proc_inst_id_) - 1) / $1 as range "
+                            "from {}.act_hi_procinst where proc_inst_id_ > $2) numbered "
+                            "group by range order by range",
+                            quote_identifier(options_.schema)),
+                {std::to_string(options_.instances), start_after_}}));
+    for (int i = 0; i < ranges.count(); ++i) {
+        ranges_.push_back({std::string(ranges.text(i, 0)), std::string(ranges.text(i, 1)),
+                           count(ranges.text(i, 2))});
+    }
+    co_return result<void>{};
+}
+
+void SnapshotLoader::start_after(std::string process_instance_id) {
+    start_after_ = std::move(process_instance_id);
 }
 
 SnapshotLoader::Selection
@@ -98,25 +143,48 @@ SnapshotLoader::instances(std::string_view instance,
     };
 }
 
-awaitable<result<std::optional<Transaction>>> SnapshotLoader::next() {
-    const std::size_t chunk = chunk_++;
-    if (chunk == 0) co_return co_await read(definitions());
-    if (chunk <= bounds_.size()) {
-        const std::string& from = bounds_[chunk - 1];
-        if (chunk == bounds_.size()) co_return co_await read(instances("{} >= $1", {from}));
-        co_return co_await read(instances("{0} >= $1 and {0} < $2", {from, bounds_[chunk]}));
+awaitable<result<std::optional<EngineChunk>>> SnapshotLoader::next() {
+    const std::size_t at = chunk_++;
+    EngineChunk chunk;
+    if (at == 0) {
+        CO_TRY_VOID(co_await divide());
+        CO_TRY(chunk.rows, co_await read(*chunks_, definitions()));
+    } else if (at <= ranges_.size()) {
+        const Range& range = ranges_[at - 1];
+        chunk.upto = range.last;
+        chunk.instances = range.instances;
+        CO_TRY(chunk.rows, co_await read(*chunks_, instances("{0} between $1 and $2",
+                                                             {range.first, range.last})));
+    } else if (at == ranges_.size() + 1) {
+        CO_TRY(chunk.rows, co_await read(*chunks_, instances("{} is null", {})));
+    } else {
+        co_return std::optional<EngineChunk>();
     }
-    if (chunk == bounds_.size() + 1) co_return co_await read(instances("{} is null", {}));
-    CO_TRY_VOID(co_await connection_->simple("commit"));
-    co_return std::optional<Transaction>();
+    co_return std::optional(std::move(chunk));
 }
 
-awaitable<result<std::optional<Transaction>>>
-SnapshotLoader::read(std::vector<Selection> selections) {
+awaitable<result<Transaction>> SnapshotLoader::read(InstanceSelection selection) {
+    if (selection.standalone_tasks) co_return co_await read(*lookups_, instances("{} is null", {}));
+    std::vector<std::string> ids = std::move(selection.instances);
+    if (!selection.tasks.empty()) {
+        CO_TRY(const Rows owners,
+               co_await lookups_->query(
+                   {fmt::format("select distinct proc_inst_id_ from {}.act_hi_taskinst where id_ = "
+                                "any($1) and proc_inst_id_ is not null",
+                                quote_identifier(options_.schema)),
+                    {array_literal(selection.tasks)}}));
+        for (int i = 0; i < owners.count(); ++i)
+            ids.emplace_back(owners.text(i, 0));
+    }
+    co_return co_await read(*lookups_, instances("{} = any($1)", {array_literal(ids)}));
+}
+
+awaitable<result<Transaction>> SnapshotLoader::read(Connection& connection,
+                                                    std::vector<Selection> selections) {
     std::vector<Statement> statements;
     for (const Selection& selection : selections)
         statements.push_back(selection.statement);
-    CO_TRY(const auto answers, co_await connection_->pipeline(std::move(statements)));
+    CO_TRY(const auto answers, co_await connection.pipeline(std::move(statements)));
     Transaction transaction;
     transaction.position = options_.position;
     transaction.committed_at_us = options_.at_us;
@@ -132,7 +200,7 @@ SnapshotLoader::read(std::vector<Selection> selections) {
             transaction.add(selections[i].table, RowOperation::insert, cells);
         }
     }
-    co_return std::optional(std::move(transaction));
+    co_return std::move(transaction);
 }
 
 } // namespace netbuild::postgres

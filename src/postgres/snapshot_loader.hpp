@@ -29,27 +29,37 @@ public:
 
     [[nodiscard]] Position position() const override { return options_.position; }
     [[nodiscard]] std::uint64_t instances_estimate() const override { return instances_; }
-    awaitable<result<std::optional<Transaction>>> next() override;
+    void start_after(std::string process_instance_id) override;
+    awaitable<result<std::optional<EngineChunk>>> next() override;
+    awaitable<result<Transaction>> read(InstanceSelection selection) override;
 
 private:
     struct Selection {
         camunda::Table table;
         Statement statement;
     };
-    SnapshotLoader(Options options, std::unique_ptr<Connection> connection)
-        : options_(std::move(options)), connection_(std::move(connection)) {}
+    SnapshotLoader(Options options, std::unique_ptr<Connection> chunks,
+                   std::unique_ptr<Connection> lookups)
+        : options_(std::move(options)), chunks_(std::move(chunks)), lookups_(std::move(lookups)) {}
 
     [[nodiscard]] Selection select(camunda::Table table, std::string_view from_where,
                                    std::vector<std::optional<std::string>> parameters = {}) const;
+    awaitable<result<void>> divide();
     [[nodiscard]] std::vector<Selection> definitions() const;
     /// `instance` is a condition on the column named by {}: a range of process instances or null.
     [[nodiscard]] std::vector<Selection>
     instances(std::string_view instance, std::vector<std::optional<std::string>> parameters) const;
-    awaitable<result<std::optional<Transaction>>> read(std::vector<Selection> selections);
+    awaitable<result<Transaction>> read(Connection& connection, std::vector<Selection> selections);
 
     Options options_;
-    std::unique_ptr<Connection> connection_;
-    std::vector<std::string> bounds_; // the first process instance of each chunk
+    // Both in the snapshot: one for next(), one for read().
+    std::unique_ptr<Connection> chunks_, lookups_;
+    struct Range {
+        std::string first, last;
+        std::size_t instances;
+    };
+    std::string start_after_;
+    std::vector<Range> ranges_; // of process instances, a chunk each
     std::uint64_t instances_ = 0;
     std::size_t chunk_ = 0; // 0: definitions; then the instances'; the last one: tasks without
 };

@@ -93,7 +93,9 @@ awaitable<void> RecordingSource::close() {
     replay_->close();
     co_return;
 }
-awaitable<result<void>> RecordingSource::abandon() { co_return result<void>{}; }
+awaitable<result<std::unique_ptr<EngineSnapshot>>> RecordingSource::snapshot(SnapshotTaken) {
+    co_return std::unique_ptr<EngineSnapshot>();
+}
 std::optional<std::uint64_t> RecordingSource::cut_at() const noexcept { return replay_->cut_at(); }
 
 } // namespace netbuild

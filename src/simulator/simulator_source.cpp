@@ -201,6 +201,8 @@ awaitable<void> SimulatorSource::close() {
     co_return;
 }
 
-awaitable<result<void>> SimulatorSource::abandon() { co_return result<void>{}; }
+awaitable<result<std::unique_ptr<EngineSnapshot>>> SimulatorSource::snapshot(SnapshotTaken) {
+    co_return std::unique_ptr<EngineSnapshot>();
+}
 
 } // namespace netbuild

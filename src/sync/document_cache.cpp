@@ -131,6 +131,20 @@ void DocumentCache::evict() {
     }
 }
 
+void DocumentCache::forget_before(std::uint64_t lsn) {
+    for (auto place = order_.begin(); place != order_.end();) {
+        CachedDocument& document = **place;
+        if (document.lsn_ >= lsn || document.dirty_ || document.in_flight_ > 0) {
+            ++place;
+            continue;
+        }
+        bytes_ -= document.bytes_;
+        const Key key(document.collection_, document.id_);
+        place = order_.erase(place);
+        documents_.erase(documents_.find(key));
+    }
+}
+
 void DocumentCache::clear() {
     order_.clear();
     dirty_.clear();

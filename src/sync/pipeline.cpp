@@ -58,13 +58,12 @@ awaitable<result<void>> Pipeline::run() {
     while (true) {
         auto outcome = co_await start();
         if (outcome) {
-            progress_.state = State::streaming;
+            progress_.state = progress_.model_complete ? State::streaming : State::loading;
             progress_.notify();
-            // Either of them ends only by a failure, or when all is done: then the other one is
+            // Each of them ends only by a failure, or when all is done: then the others are
             // stopped.
-            auto first = co_await (produce() || apply());
-            outcome =
-                first.index() == 0 ? std::get<0>(std::move(first)) : std::get<1>(std::move(first));
+            auto first = co_await (produce() || apply() || load());
+            outcome = std::visit([](auto& ended) { return std::move(ended); }, first);
         }
         co_await ports_.source.close();
         if (!outcome && outcome.error().code() == ErrorCode::conflict) {
@@ -129,7 +128,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
         }
     }
     progress_.source_trouble.clear();
-    progress_.state = State::streaming;
+    progress_.state = progress_.model_complete ? State::streaming : State::loading;
     progress_.notify();
     log::info("capture continues after {}", netbuild::to_string(projected_));
     co_return result<void>{};
@@ -142,8 +141,13 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
         while (full())
             CO_TRY_VOID(co_await changed_.wait());
         CO_TRY_VOID(co_await load_documents(transaction));
+        while (needs_load(transaction)) {
+            CO_TRY_VOID(co_await load_unloaded(batch.transactions));
+            CO_TRY_VOID(co_await load_documents(transaction));
+        }
         ProjectedEvents events;
         projector_.project(transaction, events);
+        take_requests(transaction);
         // No await between the change of the documents and the batch's upto: what is taken from the
         // cache is always a whole number of transactions.
         projected_ = transaction.position;
@@ -238,7 +242,7 @@ bool Pipeline::full() const {
 
 bool Pipeline::worth_applying() const {
     return open_.transactions > 0 || cache_.dirty_count() > 0 ||
-           (source_ended_ && open_.upto > checkpointed_);
+           load_changes_ != load_changes_durable_ || (source_ended_ && open_.upto > checkpointed_);
 }
 
 awaitable<result<void>> Pipeline::apply() {
@@ -271,12 +275,17 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     auto writes = std::make_shared<ApplyBatch>();
     writes->events = std::move(batch.events);
     cache_.take_dirty(*writes);
-    writes->checkpoint = checkpoint_at(batch.upto, false);
+    writes->checkpoint = checkpoint_at(batch.upto);
+    const std::uint64_t load_changes = load_changes_;
     changed_.notify_all(); // room for the next batch
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.apply(writes); }, progress_.store_trouble));
     checkpointed_ = batch.upto;
     checkpointed_at_ = ports_.clock.monotonic();
+    load_changes_durable_ = load_changes;
+    progress_.model_complete = writes->checkpoint->model_complete();
+    if (progress_.model_complete && progress_.state == State::loading)
+        progress_.state = State::streaming;
     progress_.applied = std::max(progress_.applied, batch.upto);
     if (batch.committed_at_us != 0) progress_.applied_commit_us = batch.committed_at_us;
     progress_.documents += writes->parts.size() + writes->documents.size();

@@ -31,20 +31,21 @@ std::vector<CollectionSpec> read_model_collections() {
     };
 }
 
-Checkpoint Pipeline::checkpoint_at(Position position, bool loading) const {
+Checkpoint Pipeline::checkpoint_at(Position position) const {
     Checkpoint checkpoint;
     checkpoint.engine = options_.engine;
     checkpoint.slot = options_.slot;
     checkpoint.position = position;
     checkpoint.source = identity_;
-    checkpoint.loading = loading;
+    checkpoint.loads.assign(loads_.begin(), loads_.end());
+    checkpoint.loads_done = loads_done_;
     checkpoint.at_us = ports_.clock.utc_us();
     return checkpoint;
 }
 
-awaitable<result<void>> Pipeline::save_checkpoint(Position position, bool loading) {
+awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
     auto batch = std::make_shared<ApplyBatch>();
-    batch->checkpoint = checkpoint_at(position, loading);
+    batch->checkpoint = checkpoint_at(position);
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
     checkpointed_ = position;
@@ -57,6 +58,12 @@ awaitable<result<void>> Pipeline::start() {
     cache_.clear();
     open_ = {};
     applying_ = source_ended_ = false;
+    loads_.clear();
+    snapshot_.reset();
+    absent_.clear();
+    load_number_ = 0;
+    load_changes_ = load_changes_durable_ = 0;
+    store_was_empty_ = false;
     const auto specs = read_model_collections();
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
@@ -71,28 +78,26 @@ awaitable<result<void>> Pipeline::start() {
     epoch_ = 0;
     if (checkpoint) {
         epoch_ = checkpoint->position.epoch();
+        loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
+        loads_done_ = checkpoint->loads_done;
         if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
             log::warning("the source is another one than at {} or was set back: epoch {} begins",
                          netbuild::to_string(checkpoint->position), epoch_ + 1);
             ++epoch_;
-        } else if (checkpoint->loading) {
-            log::warning("the first load was interrupted: it starts anew");
-            CO_TRY_VOID(co_await until_done([&] { return ports_.source.abandon(); },
-                                            progress_.source_trouble));
-            CO_TRY_VOID(co_await erase_stale(UINT64_MAX));
         } else {
             after = checkpoint->position;
         }
     }
-    auto taken = co_await take_stream(after);
+    auto taken = co_await take_stream(after, checkpoint.has_value());
     if (!taken && after && taken.error().code() == ErrorCode::not_found) {
         // What committed between the checkpoint and now is in no stream any more, only in the
         // tables.
         log::warning("the replication slot is gone: the read model is loaded anew");
         ++epoch_;
-        taken = co_await take_stream(std::nullopt);
+        taken = co_await take_stream(std::nullopt, true);
     }
     if (!taken) co_return taken;
+    progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
@@ -101,24 +106,30 @@ awaitable<result<void>> Pipeline::start() {
     co_return result<void>{};
 }
 
-awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after) {
+/// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a
+/// first load from one over the documents of another history.
+awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there) {
     Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
-    std::unique_ptr<EngineSnapshot> snapshot;
     while (true) {
         auto opened = co_await ports_.source.open({epoch_, after});
         if (opened) {
-            snapshot = std::move(*opened);
+            snapshot_ = std::move(*opened);
             break;
         }
         co_await ports_.source.close();
         if (opened.error().code() == ErrorCode::slot_in_use) progress_.state = State::standby;
         CO_TRY_VOID(co_await retry(opened.error(), backoff, progress_.source_trouble));
-        if (!after) continue;
         // Standing by, another worker may have moved on.
         CO_TRY(auto checkpoint,
                co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
                                    progress_.store_trouble));
-        if (checkpoint && checkpoint->position.epoch() == epoch_) after = checkpoint->position;
+        if (!checkpoint) continue;
+        if (!after || checkpoint->position.epoch() != epoch_) {
+            co_return fail(ErrorCode::conflict, "another worker has begun an epoch");
+        }
+        after = checkpoint->position;
+        loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
+        loads_done_ = checkpoint->loads_done;
     }
     progress_.source_trouble.clear();
     CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
@@ -126,57 +137,20 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after) {
     history_end_ = Position::at(epoch_, end, Position::last_ordinal);
     projected_ = checkpointed_ = after.value_or(Position::at(epoch_, Lsn{0}));
     checkpointed_at_ = ports_.clock.monotonic();
-    if (snapshot) CO_TRY_VOID(co_await load(*snapshot));
-    co_return result<void>{};
-}
-
-awaitable<result<void>> Pipeline::load(EngineSnapshot& snapshot) {
-    const Position position = snapshot.position();
-    progress_.state = State::loading;
-    progress_.load_instances = 0;
-    progress_.load_instances_estimate = snapshot.instances_estimate();
-    progress_.notify();
-    CO_TRY_VOID(co_await save_checkpoint(position, true));
-    while (true) {
-        CO_TRY(std::optional<Transaction> chunk, co_await snapshot.next());
-        if (!chunk) break;
-        // Of a chunk's documents all are new; what it names otherwise, its definitions, may have
-        // left the cache since their own chunk.
-        std::set<DocumentKey> missing;
-        projector_.collect_missing(*chunk, true, missing);
-        CO_TRY_VOID(co_await put_documents(std::move(missing)));
-        projector_.project_snapshot(*chunk);
-        auto batch = std::make_shared<ApplyBatch>();
-        cache_.take_dirty(*batch);
-        progress_.documents += batch->parts.size() + batch->documents.size();
-        progress_.load_instances += batch->documents.size();
-        CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); },
-                                        progress_.store_trouble));
-        cache_.written(*batch);
-        progress_.notify();
+    if (!snapshot_) {
+        if (!after) loads_.clear(); // this source has no tables
+        co_return result<void>{};
     }
-    // Of an earlier epoch: what the engine does not have any more.
-    CO_TRY_VOID(co_await erase_stale(position.number));
-    CO_TRY_VOID(co_await save_checkpoint(position, false));
-    projected_ = position;
-    ports_.source.confirm(position);
-    log::info("loaded {} process instances at {}", progress_.load_instances,
-              netbuild::to_string(position));
-    co_return result<void>{};
-}
-
-/// Projected documents older than `before_number`; those that outlived their history stay.
-awaitable<result<void>> Pipeline::erase_stale(std::uint64_t before_number) {
-    for (const std::string_view collection : collections::projected) {
-        Filter filter;
-        filter.all.push_back(
-            {"sync.lsn", Condition::Operator::less,
-             static_cast<std::int64_t>(std::min<std::uint64_t>(before_number, INT64_MAX))});
-        filter.all.push_back({"retainedAt", Condition::Operator::exists, false});
-        CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
-                                        progress_.store_trouble));
-    }
-    co_return result<void>{};
+    // Requests of the old history are served by this load.
+    for (const LoadState& load : loads_)
+        if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
+    store_was_empty_ = !was_there;
+    loads_.assign(1, LoadState{});
+    loads_.front().kind = was_there ? LoadState::Kind::reconcile : LoadState::Kind::first;
+    loads_.front().id = was_there ? "reconcile" : "first";
+    projected_ = snapshot_->position();
+    load_number_ = projected_.number + 1;
+    co_return co_await save_checkpoint(projected_);
 }
 
 /// Events that are durable but, because of a crash in between or an emptied bus, not in the stream.

@@ -336,7 +336,8 @@ void TransactionProjection::definition_row(const Row& row) {
     CachedDocument* found = cache_.find(collections::process_definitions, id);
     CachedDocument& document =
         found ? *found : cache_.put(collections::process_definitions, std::string(id), nullptr);
-    if (mode_ == Mode::stream && document.lsn() >= transaction_.position.number) return;
+    if (document.lsn() >= transaction_.position.number) return;
+    if (mode_ == Mode::snapshot) document.remove();
     if (row.operation == RowOperation::erase) {
         if (!document.exists()) return;
         document.remove();

@@ -15,11 +15,13 @@ awaitable<result<void>> Progress::wait_change(Clock::duration wait) {
 
 awaitable<result<void>> Progress::wait_applied(Position position, Clock::duration wait) {
     const Deadline deadline(clock_, wait);
-    while (applied < position) {
+    while (readable() < position) {
         if (deadline.passed(clock_)) {
             co_return fail(ErrorCode::not_yet_consistent,
-                           "wanted " + netbuild::to_string(position) + ", the read model is at " +
-                               netbuild::to_string(applied));
+                           model_complete
+                               ? "wanted " + netbuild::to_string(position) +
+                                     ", the read model is at " + netbuild::to_string(applied)
+                               : "the read model is being loaded");
         }
         CO_TRY_VOID(co_await wait_change(deadline.left(clock_)));
     }

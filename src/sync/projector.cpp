@@ -143,6 +143,42 @@ void Projector::collect_missing(const Transaction& transaction, bool inserts_are
     }
 }
 
+InstanceSelection Projector::unloaded(const Transaction& transaction, std::uint64_t base) {
+    std::set<std::string_view> instances, tasks, inserted;
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        if (row.operation != RowOperation::insert) continue;
+        if (row.table == Table::hi_procinst) inserted.insert(instance_of(row));
+        if (row.table == Table::hi_taskinst) inserted.insert(task_of(row));
+    }
+    InstanceSelection selection;
+    const auto add_instance = [&](std::string_view id) {
+        if (id.empty() || inserted.contains(id)) return;
+        const CachedDocument* document = cache_.find(collections::workflow_executions, id);
+        if (document && document->lsn() < base) instances.insert(id);
+    };
+    const EndedTasks ended(transaction);
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        add_instance(instance_of(row));
+        add_instance(deleted_instance_of(row));
+        const std::string_view id = task_of(row);
+        if (id.empty() || inserted.contains(id) || ended.rewritten_by(row)) continue;
+        const CachedDocument* task = cache_.find(collections::tasks, id);
+        const Value* owner = task ? task->find("processInstanceId") : nullptr;
+        if (owner && !owner->is_null()) {
+            add_instance(owner->string_or());
+        } else if (task && task->lsn() < base && instance_of(row).empty()) {
+            // Of an instance that is not there, or of none.
+            selection.standalone_tasks |= task->exists();
+            tasks.insert(id);
+        }
+    }
+    selection.instances.assign(instances.begin(), instances.end());
+    selection.tasks.assign(tasks.begin(), tasks.end());
+    return selection;
+}
+
 void Projector::project(const Transaction& transaction, ProjectedEvents& events) {
     ++counters_.transactions;
     counters_.row_changes += transaction.size();

@@ -179,8 +179,12 @@ TransactionProjection::Instance& TransactionProjection::instance(std::string_vie
     };
     instance.execution = document(collections::workflow_executions);
     instance.task_execution = document(collections::task_executions);
-    instance.replayed =
-        mode_ == Mode::stream && instance.execution->lsn() >= transaction_.position.number;
+    instance.replayed = instance.execution->lsn() >= transaction_.position.number;
+    if (mode_ == Mode::snapshot && !instance.replayed) {
+        // A chunk holds the instance whole: nothing of what was known stays.
+        instance.execution->remove();
+        instance.task_execution->remove();
+    }
     replay_seen_ |= instance.replayed;
     return instance;
 }
@@ -210,8 +214,13 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
                         : known              ? known->string_or()
                                              : std::string_view{};
     }
-    if (mode_ == Mode::stream && task.document->lsn() >= transaction_.position.number) {
+    if (task.document->lsn() >= transaction_.position.number) {
         replay_seen_ = task.replayed = true;
+    } else if (mode_ == Mode::snapshot && !task.instance.empty() &&
+               instance(task.instance).replayed) {
+        task.replayed = true; // its instance is past the snapshot, and so is all that it has
+    } else if (inserted && mode_ == Mode::snapshot) {
+        task.document->remove();
     }
     return &task;
 }

@@ -126,13 +126,13 @@ awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& 
         // Definitions may have left the cache since their chunk: the stored ones were compared
         // then.
         std::set<DocumentKey> missing;
-        projector.collect_missing(*chunk, true, missing);
+        projector.collect_missing(chunk->rows, true, missing);
         for (const auto& [collection, id] : missing) {
             CO_TRY(const auto found, co_await store.get(collection, {id}));
             cache.put(collection, id,
                       collection == collections::process_definitions ? found.front() : nullptr);
         }
-        projector.project_snapshot(*chunk);
+        projector.project_snapshot(chunk->rows);
         ApplyBatch expected;
         cache.take_dirty(expected);
         CO_TRY_VOID(co_await verifier.compare(expected.parts));

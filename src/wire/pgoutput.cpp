@@ -8,6 +8,9 @@
 
 namespace netbuild {
 
+/// A transaction that asks for more is no honest one.
+static constexpr std::size_t requests_max = 64;
+
 /// Big-endian numbers and NUL-terminated strings of one message.
 class PgoutputDecoder::Reader {
 public:
@@ -212,12 +215,17 @@ result<void> PgoutputDecoder::truncate(Reader& in) {
 }
 
 result<void> PgoutputDecoder::logical_message(Reader& in) {
-    TRY_VOID(in.number<std::uint8_t>());
+    constexpr std::uint8_t transactional = 1;
+    TRY(const auto flags, in.number<std::uint8_t>());
     TRY_VOID(in.number<std::uint64_t>());
-    TRY_VOID(in.string());
+    TRY(const auto prefix, in.string());
     TRY(const auto length, in.number<std::uint32_t>());
-    TRY_VOID(in.bytes(length));
+    TRY(const auto content, in.bytes(length));
     ++counters_.logical_messages;
+    if (open_ && flags & transactional && prefix == Transaction::request_prefix &&
+        open_->requests.size() < requests_max) {
+        open_->requests.emplace_back(content);
+    }
     return {};
 }
 

@@ -121,15 +121,26 @@ TYPED_TEST_P(DocumentStoreContract, an_event_document_is_kept_as_first_written) 
 
 TYPED_TEST_P(DocumentStoreContract,
              a_checkpoint_moves_forward_only_and_ends_a_load_at_its_own_position) {
-    Checkpoint checkpoint{"engine",           "netbuild", Position::at(1, Lsn{100}),
-                          {"wal", "7300", 2}, true,       5'000'000};
+    Checkpoint checkpoint;
+    checkpoint.slot = "netbuild";
+    checkpoint.position = Position::at(1, Lsn{100});
+    checkpoint.source = {"wal", "7300", 2};
+    checkpoint.at_us = 5'000'000;
     EXPECT_FALSE(must(this->context, this->store().checkpoint("engine")));
     this->apply({}, {}, checkpoint);
-    checkpoint.loading = false;
+    LoadState load;
+    load.id = "first";
+    load.after = "instance-7";
+    load.base = 41;
+    checkpoint.loads = {load};
     this->apply({}, {}, checkpoint);
     auto stored = must(this->context, this->store().checkpoint("engine"));
     ASSERT_TRUE(stored);
-    EXPECT_FALSE(stored->loading);
+    EXPECT_FALSE(stored->model_complete());
+    ASSERT_EQ(stored->loads.size(), 1u);
+    EXPECT_EQ(stored->loads.front().after, "instance-7");
+    EXPECT_EQ(stored->loads.front().base, 41u);
+    EXPECT_TRUE(stored->loads.front().all);
     EXPECT_EQ(stored->position, checkpoint.position);
     EXPECT_EQ(stored->source, checkpoint.source);
     EXPECT_EQ(stored->slot, "netbuild");

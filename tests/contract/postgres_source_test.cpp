@@ -13,7 +13,7 @@ public:
     static constexpr std::size_t transactions_min = 6;
     explicit Replication(asio::io_context& context) : context_(context) {}
     ~Replication() {
-        run(context_, source_.abandon()).value();
+        run(context_, source_.drop_slot()).value();
         execute(context_, clock_, "delete from act_hi_taskinst where id_ like $1 || '%'", {slot_});
     }
     ChangeSource& source() { return source_; }

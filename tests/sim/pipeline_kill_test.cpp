@@ -86,7 +86,9 @@ public:
         if (!life_.dead()) history_.confirmed = std::max(history_.confirmed, durable);
     }
     awaitable<void> close() override { co_return; }
-    awaitable<result<void>> abandon() override { co_return result<void>{}; }
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken) override {
+        co_return std::unique_ptr<EngineSnapshot>();
+    }
 
 private:
     static constexpr std::size_t batch_transactions = 7;

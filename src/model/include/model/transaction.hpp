@@ -87,6 +87,9 @@ public:
     /// Microseconds since 1970-01-01T00:00:00Z, from the commit record.
     std::int64_t committed_at_us = 0;
     std::uint32_t xid = 0;
+    /// Contents of its logical messages to us (prefix `request_prefix`).
+    std::vector<std::string> requests;
+    static constexpr std::string_view request_prefix = "netbuild.request";
 
     /// Appends a row; `cells` are copied, their text is kept. `cells` may be shorter than the
     /// table's columns: the rest is absent.
@@ -96,7 +99,8 @@ public:
     [[nodiscard]] TextArena& arena() noexcept { return arena_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return rows_.size(); }
-    [[nodiscard]] bool empty() const noexcept { return rows_.empty(); }
+    /// It means nothing to anyone.
+    [[nodiscard]] bool empty() const noexcept { return rows_.empty() && requests.empty(); }
     [[nodiscard]] Row row(std::size_t index) const noexcept {
         const Entry& entry = rows_[index];
         return {

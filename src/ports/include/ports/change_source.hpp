@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +39,26 @@ struct ChangeBatch {
     }
 };
 
-/// The engine's tables as one consistent snapshot, in chunks of whole process instances.
+/// Whole process instances, as a chunk of a load.
+struct EngineChunk {
+    /// INSERTs at the snapshot's Position: every row of every table for its process instances.
+    Transaction rows;
+    /// The last process instance in it; empty for definitions and tasks without a process.
+    std::string upto;
+    std::size_t instances = 0;
+};
+
+/// Process instances by their ids, by a task of theirs, or the tasks that have none.
+struct InstanceSelection {
+    std::vector<std::string> instances;
+    std::vector<std::string> tasks;
+    bool standalone_tasks = false;
+    static constexpr std::size_t ids_max = 1000;
+};
+
+/// The engine's tables as one consistent snapshot. It lives beside the stream, for as long as it is
+/// kept; every call fails with a transient error once its connection is lost, and a new snapshot
+/// has to be taken.
 class EngineSnapshot {
 public:
     virtual ~EngineSnapshot() = default;
@@ -46,10 +66,15 @@ public:
     [[nodiscard]] virtual Position position() const = 0;
     /// Process instances in all, for the progress bar; an estimate.
     [[nodiscard]] virtual std::uint64_t instances_estimate() const = 0;
-    /// A chunk is a Transaction of INSERT rows that are whole: every row of every table for its
-    /// process instances. The first chunk holds job and process definitions with their BPMN, the
-    /// last one tasks without a process. nullopt after the last.
-    virtual awaitable<result<std::optional<Transaction>>> next() = 0;
+    /// Before the first next(): process instances up to and with this one were read before.
+    virtual void start_after(std::string process_instance_id) = 0;
+    /// The first chunk holds job and process definitions with their BPMN, then come process
+    /// instances in the engine's own order of ids, at last tasks without a process.
+    /// nullopt after the last.
+    virtual awaitable<result<std::optional<EngineChunk>>> next() = 0;
+    /// The rows of those of the selection that the snapshot has; at most InstanceSelection::ids_max
+    /// of each kind. Also while a next() waits.
+    virtual awaitable<result<Transaction>> read(InstanceSelection selection) = 0;
 };
 
 /// What a source is opened with.
@@ -73,9 +98,9 @@ public:
     virtual awaitable<result<Lsn>> end_of_history() = 0;
 
     /// Takes the stream. With `after` empty it starts at a new consistent point and returns the
-    /// snapshot taken there, which must be read to its end before next(); null if the source has
-    /// nothing to load. slot_in_use while another worker has the stream; not_found if `after` is
-    /// given and the stream to resume (the slot) is gone.
+    /// snapshot taken there; null if the source has nothing to load. slot_in_use while another
+    /// worker has the stream; not_found if `after` is given and the stream to resume (the slot) is
+    /// gone.
     virtual awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart start) = 0;
     /// Waits for at least one transaction or an advance of the position. corrupt: stop, confirm
     /// nothing.
@@ -83,10 +108,13 @@ public:
     /// All at or before it is durable downstream and need not come again. Sent by the source in its
     /// own time. Never goes back.
     virtual void confirm(Position durable) = 0;
+    /// Called with a snapshot's Position as soon as that is known; false gives the snapshot up.
+    using SnapshotTaken = std::function<bool(Position)>;
+    /// A snapshot of now, beside the open stream, which is sure to pass the snapshot's Position.
+    /// Null if the source has nothing to load; overloaded if `taken` gave it up.
+    virtual awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) = 0;
     /// Gives the stream up; open() may follow.
     virtual awaitable<void> close() = 0;
-    /// Removes what an unfinished first load left at the source (the slot).
-    virtual awaitable<result<void>> abandon() = 0;
 };
 
 } // namespace netbuild

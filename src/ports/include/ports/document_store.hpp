@@ -47,15 +47,49 @@ struct DocumentWrite {
     std::string_view partition; // points into the body or the id
 };
 
+/// A load of projected documents from the engine's tables while the stream runs.
+struct LoadState {
+    enum class Kind : unsigned char {
+        first,
+        /// The history has changed: until the end of it documents may be of the old one.
+        reconcile,
+        /// Asked for by `resync` or `verify --repair`; the model is as good as before meanwhile.
+        request,
+    };
+    std::string id;
+    Kind kind = Kind::first;
+    /// Documents of the scope with a lesser `sync.lsn` are still to be loaded. 0: not begun.
+    std::uint64_t base = 0;
+    /// The last process instance of the newest durable chunk.
+    std::string after;
+    std::uint64_t instances = 0, instances_estimate = 0;
+    /// What is loaded: all, or the process instances and what else is named here.
+    bool all = true;
+    std::vector<std::string> scope;
+    bool definitions = false, standalone_tasks = false;
+
+    static constexpr std::size_t scope_max = 500;
+
+    /// The model does not hold all up to the checkpoint's Position before it is done.
+    [[nodiscard]] bool leaves_model_incomplete() const noexcept { return kind != Kind::request; }
+};
+
 /// Where a capture stands; the document of `sync_checkpoints` with _id = engine name or "engine".
 struct Checkpoint {
     std::string engine = "engine";
     std::string slot;
     Position position;
     SourceIdentity source;
-    /// True while a first load runs: what it wrote is to be removed before a new one.
-    bool loading = false;
+    /// The first one is on its way, the others wait.
+    std::vector<LoadState> loads;
+    /// Ids of the newest requests that are done, the last one newest.
+    std::vector<std::string> loads_done;
     std::int64_t at_us = 0;
+
+    static constexpr std::size_t loads_max = 16, loads_done_max = 64;
+    [[nodiscard]] bool model_complete() const noexcept {
+        return loads.empty() || !loads.front().leaves_model_incomplete();
+    }
 };
 
 /// What is made durable together, each member only when the one before it is: an adapter with

@@ -9,9 +9,9 @@
 namespace netbuild::postgres {
 
 /// A snapshot of the engine's tables with its place in the WAL, without disturbing the capture: a
-/// temporary slot is made for it and ends with this call.
+/// temporary slot is made for it and ends with this call. `taken` as for ChangeSource::snapshot().
 awaitable<result<std::unique_ptr<EngineSnapshot>>>
 take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions options,
-              std::string schema, std::uint32_t epoch);
+              std::string schema, std::uint32_t epoch, ChangeSource::SnapshotTaken taken = {});
 
 } // namespace netbuild::postgres

@@ -50,7 +50,10 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override;
     awaitable<void> close() override;
-    awaitable<result<void>> abandon() override;
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
+
+    /// After close(): the WAL is kept for nobody any more.
+    awaitable<result<void>> drop_slot();
 
     [[nodiscard]] Counters counters() const;
 

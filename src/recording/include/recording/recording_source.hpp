@@ -32,7 +32,7 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override;
     awaitable<void> close() override;
-    awaitable<result<void>> abandon() override;
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
 
     /// Once next() has said `end`: the offset at which the file was cut, if it was not ended.
     [[nodiscard]] std::optional<std::uint64_t> cut_at() const noexcept;

@@ -44,7 +44,7 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override;
     awaitable<void> close() override;
-    awaitable<result<void>> abandon() override;
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
 
 private:
     class Simulation;

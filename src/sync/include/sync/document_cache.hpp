@@ -79,6 +79,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
     /// Stamps `sync` and marks the document to be written.
     void stamp(CachedDocument& document, std::uint64_t lsn, Date at);
+    /// The store has erased what is older than `lsn`: so are these.
+    void forget_before(std::uint64_t lsn);
     void clear();
 
 private:

@@ -43,6 +43,8 @@ struct PipelineOptions {
     /// Between tries of the store, the bus or the source.
     Clock::duration retry_first = std::chrono::milliseconds(100);
     Clock::duration retry_max = std::chrono::seconds(5);
+    /// Rows that a load reads from the engine's database in a second, at most; 0: no limit.
+    std::uint64_t load_rows_per_second = 0;
     /// Between looks whether the stream has become free.
     Clock::duration standby_interval = std::chrono::seconds(1);
 };

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <set>
+#include <span>
+#include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "ports/change_source.hpp"
@@ -21,10 +26,11 @@ namespace netbuild::sync {
 /// The collections of the read model with the indexes that queries need; prepared at start.
 [[nodiscard]] std::vector<CollectionSpec> read_model_collections();
 
-/// capture → project → apply → publish, for one engine. Two coroutines on one executor: one
-/// projects transactions into documents in memory, the other makes what has gathered durable,
-/// publishes it and confirms it to the source. While a batch is on its way the next one gathers, so
-/// the batch size follows the store's speed.
+/// capture → project → apply → publish, for one engine. Three coroutines on one executor: one
+/// projects transactions into documents in memory, one makes what has gathered durable, publishes
+/// it and confirms it to the source, and one loads documents from the engine's tables when there is
+/// need. While a batch is on its way the next one gathers, so the batch size follows the store's
+/// speed.
 ///
 /// Idempotence: a document is replaced whole and only by a later Position, an event document is
 /// kept as first written, the event stream refuses ids that it has passed. So whatever was applied
@@ -58,12 +64,26 @@ private:
 
     // pipeline_start.cpp
     awaitable<result<void>> start();
-    awaitable<result<void>> take_stream(std::optional<Position> after);
-    awaitable<result<void>> load(EngineSnapshot& snapshot);
-    awaitable<result<void>> erase_stale(std::uint64_t before_number);
+    awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there);
     awaitable<result<void>> refill_bus(Position upto);
-    awaitable<result<void>> save_checkpoint(Position position, bool loading);
-    [[nodiscard]] Checkpoint checkpoint_at(Position position, bool loading) const;
+    awaitable<result<void>> save_checkpoint(Position position);
+    [[nodiscard]] Checkpoint checkpoint_at(Position position) const;
+
+    // pipeline_load.cpp
+    awaitable<result<void>> load();
+    awaitable<result<void>> load_one();
+    awaitable<result<void>> load_all();
+    awaitable<result<void>> load_scope();
+    awaitable<result<void>> load_rows(Transaction rows);
+    awaitable<result<void>> take_snapshot();
+    awaitable<result<void>> load_unloaded(std::span<const Transaction> transactions);
+    [[nodiscard]] bool needs_load(const Transaction& transaction);
+    [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
+    awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
+    awaitable<result<void>> finish_load();
+    awaitable<result<void>> erase_stale(std::string_view collection, std::string_view id_path);
+    void take_requests(const Transaction& transaction);
+    void loads_changed();
 
     // pipeline.cpp
     awaitable<result<void>> produce();
@@ -102,6 +122,19 @@ private:
     bool source_ended_ = false;
     bool standing_by_ = false;
     Clock::duration checkpointed_at_{};
+
+    // What is to be loaded, and how far it is: durable with every checkpoint. The snapshot of the
+    // first one is null until it is taken; its rows are written at `load_number_`.
+    std::deque<LoadState> loads_;
+    std::vector<std::string> loads_done_;
+    std::unique_ptr<EngineSnapshot> snapshot_;
+    std::uint64_t load_number_ = 0;
+    /// Instances and tasks that the stream asked for and the snapshot does not have.
+    std::unordered_set<std::string> absent_;
+    /// A first load, no crash since, and the stream has asked for nothing: no store has the rows.
+    bool store_was_empty_ = false;
+    /// Changes of the loads, made and made durable.
+    std::uint64_t load_changes_ = 0, load_changes_durable_ = 0;
 };
 
 /// Tries until it works; `trouble` says meanwhile what is wrong.

@@ -41,12 +41,20 @@ public:
     std::uint64_t transactions = 0, row_changes = 0, events = 0, documents = 0, batches = 0,
                   retries = 0;
     std::uint64_t orphan_rows = 0;
-    std::uint64_t load_instances = 0, load_instances_estimate = 0;
+    /// The load that is on its way, if there is one; the newest one's figures stay.
+    std::string load_id;
+    std::uint64_t load_instances = 0, load_instances_estimate = 0, load_rows = 0;
+    /// Everything up to `applied` is in the model: no first load or reconcile is on its way.
+    bool model_complete = false;
     /// Which server is away and why; empty if none is.
-    std::string store_trouble, bus_trouble, source_trouble;
+    std::string store_trouble, bus_trouble, source_trouble, load_trouble;
 
     void notify() { changed_.notify_all(); }
-    /// Waits until `position` is applied. not_yet_consistent after `wait`; cancelled.
+    /// What a reader may rely on: nothing before a load has made the model complete.
+    [[nodiscard]] Position readable() const noexcept {
+        return model_complete ? applied : Position{};
+    }
+    /// Waits until `position` is readable. not_yet_consistent after `wait`; cancelled.
     awaitable<result<void>> wait_applied(Position position, Clock::duration wait);
     /// Waits for any change, at most `wait`.
     awaitable<result<void>> wait_change(Clock::duration wait);

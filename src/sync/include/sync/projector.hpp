@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/transaction.hpp"
+#include "ports/change_source.hpp"
 #include "ports/event_bus.hpp"
 #include "sync/document_cache.hpp"
 #include "sync/options.hpp"
@@ -52,11 +53,17 @@ public:
     void collect_missing(const Transaction& transaction, bool inserts_are_new,
                          std::set<DocumentKey>& missing);
 
+    /// What `transaction` changes and the read model does not hold as of a load's snapshot: process
+    /// instances whose document is older than `base` (a Position::number) or missing, and tasks
+    /// that alone could name theirs. All that collect_missing() named is in the cache.
+    [[nodiscard]] InstanceSelection unloaded(const Transaction& transaction, std::uint64_t base);
+
     /// Folds one committed transaction. All that collect_missing() named is in the cache. A process
     /// instance whose document already holds the transaction (a replay) is left alone.
     void project(const Transaction& transaction, ProjectedEvents& events);
 
-    /// The same for a chunk of a snapshot: states only, no events.
+    /// The same for rows of a snapshot that are whole for their process instances: each takes the
+    /// place of what was known of it, unless that is of a later Position. States only, no events.
     void project_snapshot(const Transaction& chunk);
 
     [[nodiscard]] const ProjectionCounters& counters() const noexcept { return counters_; }

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loading documents from the engine's tables while the stream runs.
+//
+// A snapshot holds exactly the transactions up to its Position C, and the load begins when the
+// stream has passed C. Its rows are written at C + 1: a commit record is longer than a byte, so no
+// transaction ends there. What the stream changes after C is loaded from the snapshot first, and
+// then folded; so a document is as of C + 1 or later when it is loaded, older when it is not, and
+// nothing else has to be remembered. After a crash or a lost connection a later snapshot serves the
+// process instances that are left; what the stream has folded in between is older than that one's
+// C + 1, and is loaded again.
+#include <algorithm>
+
+#include "model/collections.hpp"
+#include "sync/load_request.hpp"
+#include "sync/pipeline.hpp"
+#include "telemetry/log.hpp"
+
+namespace netbuild::sync {
+namespace {
+
+/// Asked for and not there: remembered up to this many.
+constexpr std::size_t absent_max = 100'000;
+/// The stream passes a snapshot when a transaction commits within the round trip that takes it.
+constexpr int snapshot_attempts_max = 10;
+constexpr std::size_t scope_chunk_instances = 100;
+
+} // namespace
+
+void Pipeline::loads_changed() {
+    ++load_changes_;
+    const bool some = !loads_.empty();
+    progress_.load_id = some ? loads_.front().id : std::string();
+    if (some) {
+        progress_.load_instances = loads_.front().instances;
+        progress_.load_instances_estimate = loads_.front().instances_estimate;
+    }
+    changed_.notify_all();
+    progress_.notify();
+}
+
+void Pipeline::take_requests(const Transaction& transaction) {
+    for (const std::string& text : transaction.requests) {
+        auto request = parse_load_request(text);
+        if (!request) {
+            log::warning("a request in the WAL at {} is not understood: {}",
+                         netbuild::to_string(transaction.position), request.error().message());
+            continue;
+        }
+        if (request->slot != options_.slot) continue; // another capture's
+        const auto same = [&](const LoadState& load) { return load.id == request->load.id; };
+        if (std::any_of(loads_.begin(), loads_.end(), same) ||
+            std::find(loads_done_.begin(), loads_done_.end(), request->load.id) !=
+                loads_done_.end()) {
+            continue; // a replay
+        }
+        if (loads_.size() >= Checkpoint::loads_max) {
+            log::warning("load {} is refused: {} are waiting", request->load.id, loads_.size());
+            continue;
+        }
+        log::info("load {} is asked for", request->load.id);
+        loads_.push_back(std::move(request->load));
+        loads_changed();
+    }
+}
+
+awaitable<result<void>> Pipeline::load() {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
+    while (true) {
+        while (loads_.empty())
+            CO_TRY_VOID(co_await changed_.wait());
+        auto done = co_await load_one();
+        load_number_ = 0;
+        snapshot_.reset();
+        changed_.notify_all();
+        if (done) {
+            backoff.reset();
+            progress_.load_trouble.clear();
+            continue;
+        }
+        CO_TRY_VOID(co_await retry(done.error(), backoff, progress_.load_trouble));
+    }
+}
+
+awaitable<result<void>> Pipeline::take_snapshot() {
+    store_was_empty_ = false;
+    // What the stream folds past the snapshot needs the snapshot first: so the stream waits from
+    // here on until there is one, and if it was quicker, another one is taken.
+    for (int attempt = 1;; ++attempt) {
+        auto taken = co_await ports_.source.snapshot([this](Position position) {
+            if (projected_ > position) return false;
+            load_number_ = position.number + 1;
+            return true;
+        });
+        if (taken && *taken) {
+            snapshot_ = std::move(*taken);
+            changed_.notify_all();
+            co_return result<void>{};
+        }
+        load_number_ = 0;
+        changed_.notify_all();
+        if (taken) co_return fail(ErrorCode::invalid_argument, "this source has no tables to load");
+        if (taken.error().code() != ErrorCode::overloaded || attempt == snapshot_attempts_max)
+            co_return std::move(taken).error();
+    }
+}
+
+awaitable<result<void>> Pipeline::load_one() {
+    if (!snapshot_) CO_TRY_VOID(co_await take_snapshot());
+    const Position position = snapshot_->position();
+    absent_.clear();
+    LoadState& load = loads_.front(); // a deque: what is added at its end moves nothing
+    if (load.base == 0) load.base = load_number_;
+    load.instances_estimate = std::max<std::uint64_t>(
+        load.instances, load.all ? snapshot_->instances_estimate() : load.scope.size());
+    loads_changed();
+    // Up to the snapshot the stream folds into what is there.
+    while (projected_ < position)
+        CO_TRY_VOID(co_await changed_.wait());
+    log::info("load {}: {} process instances at {}, {} done", load.id, load.instances_estimate,
+              netbuild::to_string(position), load.instances);
+    CO_TRY_VOID(load.all ? co_await load_all() : co_await load_scope());
+    co_return co_await finish_load();
+}
+
+awaitable<result<void>> Pipeline::load_all() {
+    LoadState& load = loads_.front();
+    snapshot_->start_after(load.after);
+    while (true) {
+        const auto started = ports_.clock.monotonic();
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        if (!chunk) co_return result<void>{};
+        const std::size_t rows = chunk->rows.size();
+        CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+        if (!chunk->upto.empty()) load.after = std::move(chunk->upto);
+        load.instances += chunk->instances;
+        loads_changed();
+        CO_TRY_VOID(co_await throttle(rows, started));
+    }
+}
+
+awaitable<result<void>> Pipeline::load_scope() {
+    LoadState& load = loads_.front();
+    if (load.definitions) {
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        if (chunk) CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+    }
+    if (load.standalone_tasks) {
+        CO_TRY(auto rows, co_await snapshot_->read({.standalone_tasks = true}));
+        CO_TRY_VOID(co_await load_rows(std::move(rows)));
+    }
+    for (std::size_t first = 0; first < load.scope.size(); first += scope_chunk_instances) {
+        const auto started = ports_.clock.monotonic();
+        const std::size_t last = std::min(load.scope.size(), first + scope_chunk_instances);
+        InstanceSelection selection;
+        selection.instances.assign(load.scope.begin() + static_cast<std::ptrdiff_t>(first),
+                                   load.scope.begin() + static_cast<std::ptrdiff_t>(last));
+        CO_TRY(auto rows, co_await snapshot_->read(std::move(selection)));
+        const std::size_t count = rows.size();
+        CO_TRY_VOID(co_await load_rows(std::move(rows)));
+        load.instances = last;
+        loads_changed();
+        CO_TRY_VOID(co_await throttle(count, started));
+    }
+    co_return result<void>{};
+}
+
+/// Whole process instances into the documents; what the stream has made newer is left alone.
+awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
+    const std::uint64_t number = load_number_;
+    rows.position = {number, 0};
+    progress_.load_rows += rows.size();
+    while (full())
+        CO_TRY_VOID(co_await changed_.wait());
+    while (true) {
+        std::set<DocumentKey> missing;
+        projector_.collect_missing(rows, store_was_empty_, missing);
+        if (missing.empty()) break;
+        CO_TRY_VOID(co_await put_documents(std::move(missing)));
+    }
+    // The stream may have gone on without the snapshot.
+    if (load_number_ != number) co_return fail(ErrorCode::unavailable, "the snapshot is lost");
+    projector_.project_snapshot(rows);
+    changed_.notify_all();
+    co_return result<void>{};
+}
+
+/// What of the load's scope the stream changes past the snapshot and the load has not come to.
+InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) {
+    InstanceSelection wanted;
+    const LoadState& load = loads_.front();
+    const auto add = [&](std::vector<std::string>& to, std::vector<std::string>& from) {
+        for (std::string& id : from) {
+            const bool in_scope =
+                load.all || std::find(load.scope.begin(), load.scope.end(), id) != load.scope.end();
+            if (to.size() < InstanceSelection::ids_max && in_scope && !absent_.contains(id))
+                to.push_back(std::move(id));
+        }
+    };
+    for (const Transaction& transaction : transactions) {
+        if (transaction.position.number < load_number_) continue;
+        InstanceSelection one = projector_.unloaded(transaction, load_number_);
+        add(wanted.instances, one.instances);
+        add(wanted.tasks, one.tasks);
+    }
+    return wanted;
+}
+
+bool Pipeline::needs_load(const Transaction& transaction) {
+    if (load_number_ == 0) return false;
+    if (!snapshot_) return true; // it is being opened
+    const InstanceSelection wanted = unloaded(std::span(&transaction, 1));
+    return !wanted.instances.empty() || !wanted.tasks.empty();
+}
+
+/// What the stream is about to change and the load has not come to is loaded now, for an event
+/// often needs the state before it. One round trip for many transactions. When it returns, the
+/// transactions can be folded without another wait.
+awaitable<result<void>> Pipeline::load_unloaded(std::span<const Transaction> transactions) {
+    while (load_number_ != 0) {
+        if (!snapshot_) { // it is being opened
+            CO_TRY_VOID(co_await changed_.wait());
+            continue;
+        }
+        InstanceSelection wanted = unloaded(transactions);
+        if (wanted.instances.empty() && wanted.tasks.empty()) break;
+        for (const auto* ids : {&wanted.instances, &wanted.tasks}) {
+            if (absent_.size() + ids->size() > absent_max) absent_.clear();
+            absent_.insert(ids->begin(), ids->end()); // asked once; what is there is loaded now
+        }
+        const std::uint64_t number = load_number_;
+        auto rows = co_await snapshot_->read(std::move(wanted));
+        if (load_number_ != number) continue; // another snapshot, or none
+        if (rows && rows->empty()) continue;
+        if (rows) {
+            store_was_empty_ = false;
+            auto loaded = co_await load_rows(std::move(*rows));
+            if (loaded || !loaded.error().transient()) CO_TRY_VOID(std::move(loaded));
+            continue;
+        }
+        if (!rows.error().transient()) co_return std::move(rows).error();
+        // The next snapshot is later than what the stream folds now, and loads it again.
+        log::warning("load: {}", rows.error().message());
+        load_number_ = 0;
+    }
+    co_return result<void>{};
+}
+
+/// Keeps to `load_rows_per_second` by pauses between chunks.
+awaitable<result<void>> Pipeline::throttle(std::size_t rows, Clock::duration started) {
+    if (options_.load_rows_per_second == 0) co_return result<void>{};
+    const auto due =
+        started +
+        std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+            static_cast<double>(rows) / static_cast<double>(options_.load_rows_per_second)));
+    const auto now = ports_.clock.monotonic();
+    if (due > now) CO_TRY_VOID(co_await ports_.clock.sleep(due - now));
+    co_return result<void>{};
+}
+
+/// What is older than the load now is what the engine does not have any more.
+awaitable<result<void>> Pipeline::finish_load() {
+    // A batch on its way may still hold such a document: first all is durable.
+    loads_changed();
+    const std::uint64_t change = load_changes_;
+    while (load_changes_durable_ < change)
+        CO_TRY_VOID(co_await changed_.wait());
+    const LoadState& load = loads_.front();
+    if (load.all || load.definitions)
+        CO_TRY_VOID(co_await erase_stale(collections::process_definitions, {}));
+    for (const std::string_view collection :
+         {collections::workflow_executions, collections::task_executions, collections::tasks}) {
+        CO_TRY_VOID(co_await erase_stale(collection, "processInstanceId"));
+    }
+    cache_.forget_before(load.base);
+    log::info("load {}: {} process instances are loaded", load.id, load.instances);
+    if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
+    if (loads_done_.size() > Checkpoint::loads_done_max) loads_done_.erase(loads_done_.begin());
+    store_was_empty_ = false;
+    load_number_ = 0;
+    loads_.pop_front();
+    loads_changed();
+    co_return result<void>{};
+}
+
+/// Documents of the scope older than the load's begin; those that outlived their history stay.
+awaitable<result<void>> Pipeline::erase_stale(std::string_view collection,
+                                              std::string_view id_path) {
+    using Operator = Condition::Operator;
+    const LoadState& load = loads_.front();
+    Filter filter;
+    filter.all.push_back({"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)});
+    filter.all.push_back({"retainedAt", Operator::exists, false});
+    if (!load.all && !id_path.empty()) {
+        Array ids(load.scope.begin(), load.scope.end());
+        if (load.standalone_tasks) ids.emplace_back(nullptr);
+        filter.all.push_back({std::string(id_path), Operator::in, std::move(ids)});
+    }
+    CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
+                                    progress_.store_trouble));
+    co_return result<void>{};
+}
+
+} // namespace netbuild::sync
