@@ -47,7 +47,7 @@ public:
 class NullBus final : public EventBus {
 public:
     awaitable<result<void>> ping() override { co_return result<void>{}; }
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override {
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, Position) override {
         if (!events.empty()) last_ = events.back()->position;
         co_return last_;
     }

@@ -7,7 +7,9 @@ namespace netbuild {
 
 awaitable<result<void>> MemoryBus::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events) {
+awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events,
+                                              Position known) {
+    if (last_ < known) co_return last_;
     for (StreamEventPtr& event : events) {
         if (event->position <= last_) continue;
         last_ = event->position;

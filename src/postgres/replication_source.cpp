@@ -77,13 +77,15 @@ public:
         Lsn from{};
         if (start.after) {
             from = start.after->lsn();
-            CO_TRY_VOID(co_await check_slot(*connection, from));
+            CO_TRY(confirmed_, co_await check_slot(*connection, from));
         } else {
             CO_TRY_VOID(co_await drop_slot(*connection));
             CO_TRY(snapshot, co_await create_slot(std::move(columns), from));
         }
         decoder_.emplace(PgoutputDecoder::Options{.schema = options_.schema, .epoch = epoch_});
-        received_ = confirmed_ = from;
+        // To resume after a transaction is not to say that it is durable.
+        if (!start.after) confirmed_ = from;
+        received_ = from;
         start_from_ = from;
         if (!snapshot) CO_TRY_VOID(co_await start_replication());
         co_return snapshot;
@@ -176,7 +178,8 @@ private:
                     fmt::format("slot {} is active for pid {}", options_.slot, pid));
     }
 
-    awaitable<result<void>> check_slot(Connection& connection, Lsn after) {
+    /// Up to where it is confirmed.
+    awaitable<result<Lsn>> check_slot(Connection& connection, Lsn after) {
         CO_TRY(const Rows slot, co_await slot_row(connection));
         if (slot.count() == 0) {
             co_return fail(ErrorCode::not_found, "replication slot " + options_.slot);
@@ -200,7 +203,7 @@ private:
                            fmt::format("slot {} is confirmed up to {}, past our checkpoint {}",
                                        options_.slot, to_string(confirmed), to_string(after)));
         }
-        co_return result<void>{};
+        co_return confirmed;
     }
 
     awaitable<result<void>> drop_slot(Connection& connection) {

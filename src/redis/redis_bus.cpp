@@ -18,8 +18,8 @@ namespace redis = boost::redis;
 
 namespace {
 
-/// KEYS[1] the stream; ARGV: id, type, domainId, executionId, processInstanceId, payload for each
-/// event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure
+/// KEYS[1] the stream; ARGV: an id that the stream has had, then id, type, domainId, executionId,
+/// processInstanceId, payload for each event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure
 /// (out of memory), so that a retry finds no hole; what it appended it publishes; it returns the
 /// last id.
 constexpr std::string_view append_script = R"lua(
@@ -44,7 +44,8 @@ if not info.err then
     if info[i] == 'last-generated-id' then last = info[i + 1] end
   end
 end
-for i = 1, #ARGV, 6 do
+if after(ARGV[1], last) then return last end
+for i = 2, #ARGV, 6 do
   if after(ARGV[i], last) then
     local added = redis.pcall('XADD', KEYS[1], ARGV[i], 'type', ARGV[i + 1], 'domainId', ARGV[i + 2],
       'executionId', ARGV[i + 3], 'processInstanceId', ARGV[i + 4], 'payload', ARGV[i + 5])
@@ -221,9 +222,10 @@ public:
         return request;
     }
 
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) {
-        std::vector<std::string> arguments{std::string(append_script), "1", options_.stream};
-        arguments.reserve(3 + 6 * events.size());
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, Position known) {
+        std::vector<std::string> arguments{std::string(append_script), "1", options_.stream,
+                                           to_string(known)};
+        arguments.reserve(4 + 6 * events.size());
         for (const StreamEventPtr& event : events) {
             arguments.push_back(to_string(event->position));
             arguments.push_back(event->type);
@@ -240,7 +242,7 @@ public:
         if (!last && last.error().code() ==
                          ErrorCode::not_found) { // Redis was restarted or flushed its scripts
             digest_.clear();
-            co_return co_await append(std::move(events));
+            co_return co_await append(std::move(events), known);
         }
         if (!last) co_return std::move(last).error();
         if (digest_.empty()) {
@@ -297,13 +299,14 @@ awaitable<result<void>> RedisBus::ping() {
     co_return result<void>{};
 }
 
-awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events) {
-    return impl_->append(std::move(events));
+awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events,
+                                             Position known) {
+    return impl_->append(std::move(events), known);
 }
 
 awaitable<result<Position>> RedisBus::last() {
     // A stream that was trimmed empty still refuses ids up to its last one: the script knows it.
-    return impl_->append({});
+    return impl_->append({}, {});
 }
 
 awaitable<result<Position>> RedisBus::first() { return impl_->edge("XRANGE", "-", "+"); }

@@ -147,6 +147,10 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
         }
         ProjectedEvents events;
         projector_.project(transaction, events);
+        // Before the Position moves: the batch that moves it past the transaction publishes these.
+        // If the documents are taken meanwhile, their events are durable already.
+        if (events.replay_seen)
+            CO_TRY_VOID(co_await stored_events(transaction.position.number, events));
         take_requests(transaction);
         // No await between the change of the documents and the batch's upto: what is taken from the
         // cache is always a whole number of transactions.
@@ -156,8 +160,6 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
         ++open_.transactions;
         progress_.captured = transaction.position;
         progress_.captured_commit_us = transaction.committed_at_us;
-        if (events.replay_seen)
-            CO_TRY_VOID(co_await stored_events(transaction.position.number, events));
         open_.bytes += transaction.bytes() + approximate_bytes(events);
         std::move(events.documents.begin(), events.documents.end(),
                   std::back_inserter(open_.events));
@@ -304,7 +306,13 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
 
 awaitable<result<void>> Pipeline::append(std::vector<StreamEventPtr> events) {
     const Position newest = events.back()->position;
-    CO_TRY(const Position last, co_await ports_.bus.append(std::move(events)));
+    CO_TRY(const Position last, co_await ports_.bus.append(std::move(events), in_stream_));
+    if (last < in_stream_) {
+        log::warning("the event stream ends at {}, it had {}: what it lost is put in again",
+                     netbuild::to_string(last), netbuild::to_string(in_stream_));
+        co_return co_await refill_bus(checkpointed_); // `events` are among the durable ones
+    }
+    in_stream_ = last;
     // It stopped in the middle: what it has is refused the next time, the rest is taken.
     if (last < newest) co_return fail(ErrorCode::out_of_memory, "event stream");
     co_return result<void>{};

@@ -23,8 +23,8 @@ template <class Adapter>
 class EventBusContract : public testing::Test {
 protected:
     EventBus& bus() { return adapter.bus(); }
-    Position append(std::vector<StreamEventPtr> events) {
-        return must(context, bus().append(std::move(events)));
+    Position append(std::vector<StreamEventPtr> events, Position known = {}) {
+        return must(context, bus().append(std::move(events), known));
     }
     std::vector<StreamEventPtr> read(Position after, std::size_t count = 100,
                                      Clock::duration wait = Clock::duration::zero()) {
@@ -64,6 +64,14 @@ TYPED_TEST_P(EventBusContract, a_replayed_batch_adds_nothing_twice) {
     EXPECT_EQ(this->read({}).size(), 3u);
 }
 
+TYPED_TEST_P(EventBusContract, a_stream_that_lost_entries_takes_nothing_past_the_hole) {
+    this->append({stream_event(5, 0)});
+    EXPECT_EQ(this->append({stream_event(9, 0)}, {5, 0}), (Position{9, 0}));
+    EXPECT_EQ(this->append({stream_event(30, 0)}, {20, 4'000'000'000u}), (Position{9, 0}));
+    EXPECT_EQ(this->read({}).size(), 2u);
+    EXPECT_EQ(this->append({stream_event(20, 7), stream_event(30, 0)}, {9, 0}), (Position{30, 0}));
+}
+
 TYPED_TEST_P(EventBusContract, positions_up_to_the_largest_keep_their_order) {
     const std::uint64_t large = (std::uint64_t{3} << 48) + 9'007'199'254'740'993u;
     this->append({stream_event(large, 4'000'000'000u), stream_event(large + 1, 0)});
@@ -81,6 +89,7 @@ TYPED_TEST_P(EventBusContract, a_reader_waits_for_the_first_event_and_old_ones_c
 
 REGISTER_TYPED_TEST_SUITE_P(EventBusContract, events_come_back_in_order_and_whole,
                             a_replayed_batch_adds_nothing_twice,
+                            a_stream_that_lost_entries_takes_nothing_past_the_hole,
                             positions_up_to_the_largest_keep_their_order,
                             a_reader_waits_for_the_first_event_and_old_ones_can_be_dropped);
 

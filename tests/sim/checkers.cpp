@@ -149,8 +149,8 @@ std::string check_verify(const FakeEngine& engine, std::uint32_t epoch, Document
                          const sync::ProjectionOptions& projection) {
     asio::io_context context;
     constexpr std::size_t chunk_instances = 3;
-    FakeSnapshot snapshot(engine.tables(), Position::at(epoch, engine.wal_end()), 0,
-                          chunk_instances);
+    FakeSnapshot snapshot(engine.tables(), Position::at(epoch, engine.wal_end()), chunk_instances,
+                          [] { return true; });
     const auto report = must(
         context, sync::verify(snapshot, store, projection, [](const sync::VerifyReport&) {}));
     if (report.difference_count == 0) return {};

@@ -168,30 +168,58 @@ void FakeEngine::dump_and_restore(std::string system_identifier) {
     drop_slot();
 }
 
-FakeSnapshot::FakeSnapshot(Tables tables, Position position, std::int64_t at_us,
-                           std::size_t chunk_instances)
+FakeSnapshot::FakeSnapshot(Tables tables, Position position, std::size_t chunk_instances,
+                           std::function<bool()> alive)
     : tables_(std::move(tables)),
       position_(position),
-      at_us_(at_us),
-      chunk_instances_(chunk_instances) {
+      chunk_instances_(chunk_instances),
+      alive_(std::move(alive)) {
     for (const auto& [key, row] : tables_) {
         if (key.first == Table::hi_procinst) instances_.push_back(key.second);
     }
 }
 
-awaitable<result<std::optional<Transaction>>> FakeSnapshot::next() {
-    const std::size_t chunk = next_++;
-    const std::size_t from = (chunk - 1) * chunk_instances_;
-    if (chunk > 0 && from >= instances_.size()) co_return std::optional<Transaction>();
-    Transaction rows = definitions();
-    if (chunk > 0) {
-        const std::size_t to = std::min(instances_.size(), from + chunk_instances_);
-        rows = instances({instances_.begin() + static_cast<long>(from),
-                          instances_.begin() + static_cast<long>(to)});
+void FakeSnapshot::start_after(std::string process_instance_id) {
+    from_ = static_cast<std::size_t>(
+        std::upper_bound(instances_.begin(), instances_.end(), process_instance_id) -
+        instances_.begin());
+}
+
+awaitable<result<std::optional<EngineChunk>>> FakeSnapshot::next() {
+    if (!alive_()) co_return fail(ErrorCode::unavailable, "the snapshot's connection");
+    EngineChunk chunk;
+    if (stage_ == Stage::definitions) {
+        chunk.rows = definitions();
+        stage_ = Stage::instances;
+    } else if (stage_ == Stage::instances && from_ < instances_.size()) {
+        const std::size_t to = std::min(instances_.size(), from_ + chunk_instances_);
+        chunk.rows = instances({instances_.begin() + static_cast<long>(from_),
+                                instances_.begin() + static_cast<long>(to)});
+        chunk.upto = instances_[to - 1];
+        chunk.instances = to - from_;
+        from_ = to;
+    } else if (stage_ == Stage::instances) {
+        stage_ = Stage::standalone; // the simulated Camunda has no tasks without a process
+    } else {
+        co_return std::optional<EngineChunk>();
     }
-    rows.position = position_;
-    rows.committed_at_us = at_us_;
-    co_return std::optional(std::move(rows));
+    co_return std::optional(std::move(chunk));
+}
+
+awaitable<result<Transaction>> FakeSnapshot::read(InstanceSelection selection) {
+    if (!alive_()) co_return fail(ErrorCode::unavailable, "the snapshot's connection");
+    std::vector<std::string> ids = std::move(selection.instances);
+    for (const std::string& task : selection.tasks) {
+        if (auto owner = owner_of(task); !owner.empty()) ids.push_back(std::move(owner));
+    }
+    co_return instances(ids);
+}
+
+std::string FakeSnapshot::owner_of(const std::string& task) const {
+    const auto row = tables_.find({Table::hi_taskinst, task});
+    return row == tables_.end()
+               ? std::string()
+               : std::string(text(*row->second, camunda::hi_taskinst::proc_inst_id));
 }
 
 namespace {
@@ -205,8 +233,15 @@ void add_row(Transaction& out, Table table, const StoredRow& row) {
 
 } // namespace
 
-Transaction FakeSnapshot::definitions() const {
+Transaction FakeSnapshot::empty_chunk() const {
     Transaction out;
+    out.position = position_;
+    out.committed_at_us = 1;
+    return out;
+}
+
+Transaction FakeSnapshot::definitions() const {
+    Transaction out = empty_chunk();
     std::set<std::pair<std::string_view, std::string_view>> resources;
     for (const auto& [key, row] : tables_) {
         if (key.first != Table::re_procdef) continue;
@@ -228,7 +263,7 @@ Transaction FakeSnapshot::definitions() const {
 /// The same selections as postgres/snapshot_loader.cpp.
 Transaction FakeSnapshot::instances(const std::vector<std::string>& ids) const {
     const std::set<std::string_view> wanted(ids.begin(), ids.end());
-    Transaction out;
+    Transaction out = empty_chunk();
     std::set<std::string_view> tasks;
     std::set<std::string_view> bytes;
     const auto select = [&](Table table, auto&& keep) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -90,25 +91,33 @@ private:
     Signal changed_;
 };
 
-/// The rows that a snapshot loader selects of `tables`: definitions first, then process instances
-/// in ranges, tasks without a process last. All of it is a copy: later commits do not show.
+/// A copy of the tables, read as postgres/snapshot_loader.cpp reads them: later commits do not
+/// show. `alive` says whether the connection that keeps it is still there.
 class FakeSnapshot final : public EngineSnapshot {
 public:
-    FakeSnapshot(Tables tables, Position position, std::int64_t at_us, std::size_t chunk_instances);
+    FakeSnapshot(Tables tables, Position position, std::size_t chunk_instances,
+                 std::function<bool()> alive);
     [[nodiscard]] Position position() const override { return position_; }
     [[nodiscard]] std::uint64_t instances_estimate() const override { return instances_.size(); }
-    awaitable<result<std::optional<Transaction>>> next() override;
+    void start_after(std::string process_instance_id) override;
+    awaitable<result<std::optional<EngineChunk>>> next() override;
+    awaitable<result<Transaction>> read(InstanceSelection selection) override;
 
 private:
+    [[nodiscard]] Transaction empty_chunk() const;
     [[nodiscard]] Transaction definitions() const;
     [[nodiscard]] Transaction instances(const std::vector<std::string>& ids) const;
+    /// The instance that a task belongs to; empty if the snapshot does not have it.
+    [[nodiscard]] std::string owner_of(const std::string& task) const;
 
     Tables tables_;
     Position position_;
-    std::int64_t at_us_;
     std::size_t chunk_instances_;
-    std::vector<std::string> instances_;
-    std::size_t next_ = 0; // 0: definitions; then ranges of instances
+    std::function<bool()> alive_;
+    std::vector<std::string> instances_; // in order
+    std::size_t from_ = 0;               // of instances_: where the next chunk begins
+    enum class Stage : unsigned char { definitions, instances, standalone, end };
+    Stage stage_ = Stage::definitions;
 };
 
 } // namespace netbuild::sim

@@ -20,7 +20,9 @@ void FakeRedis::lose_newest(std::size_t count) {
 
 awaitable<result<void>> FakeRedis::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events) {
+awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events,
+                                              Position known) {
+    if (last_ < known && !forgets_what_it_had) co_return last_;
     const Position newest = events.empty() ? last_ : events.back()->position;
     bool failed = false;
     for (StreamEventPtr& event : events) {

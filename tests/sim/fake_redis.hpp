@@ -24,7 +24,8 @@ public:
     void run_out_of_memory_after(std::size_t count) { room_ = count; }
 
     awaitable<result<void>> ping() override;
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override;
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       Position known = {}) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
@@ -43,6 +44,7 @@ public:
     bool says_all_after_failure = false;
     bool accepts_equal_ids = false;
     bool forgets_to_publish = false;
+    bool forgets_what_it_had = false;
 
 private:
     Clock& clock_;

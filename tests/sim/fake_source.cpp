@@ -22,8 +22,7 @@ awaitable<result<std::unique_ptr<EngineSnapshot>>> FakeSource::open(SourceStart 
         received_ = engine_.wal_end();
         slot = FakeEngine::Slot{received_, 0};
         const auto position = Position::at(start.epoch, received_);
-        snapshot = std::make_unique<FakeSnapshot>(engine_.tables(), position, clock_.utc_us(),
-                                                  options_.chunk_instances);
+        snapshot = snapshot_at(position);
         if (on_snapshot) on_snapshot(position);
     }
     owner_ = slot->owner = engine_.next_owner();
@@ -109,11 +108,30 @@ awaitable<void> FakeSource::close() {
     release();
 }
 
-awaitable<result<void>> FakeSource::abandon() {
-    auto& slot = engine_.slot();
-    if (slot && slot->owner != 0) co_return fail(ErrorCode::slot_in_use, "the simulated slot");
-    slot.reset();
-    co_return result<void>{};
+std::unique_ptr<EngineSnapshot> FakeSource::snapshot_at(Position position) {
+    return std::make_unique<FakeSnapshot>(
+        engine_.tables(), position, options_.chunk_instances,
+        [this, generation = engine_.generation()] { return generation == engine_.generation(); });
+}
+
+awaitable<result<std::unique_ptr<EngineSnapshot>>> FakeSource::snapshot(SnapshotTaken taken) {
+    const auto position = Position::at(epoch_, engine_.wal_end());
+    auto snapshot = snapshot_at(position);
+    const std::uint64_t generation = engine_.generation();
+    CO_TRY_VOID(co_await clock_.sleep(answer_time()));
+    if (generation != engine_.generation())
+        co_return fail(ErrorCode::unavailable, "the snapshot's connection");
+    if (!taken(position)) co_return fail(ErrorCode::overloaded, "the stream was quicker");
+    CO_TRY_VOID(co_await clock_.sleep(answer_time())); // its tables are opened
+    constexpr std::uint64_t message_bytes = 64;
+    engine_.write_elsewhere(message_bytes); // an idle stream, too, passes its Position
+    co_return snapshot;
+}
+
+Clock::duration FakeSource::answer_time() {
+    constexpr auto most = std::chrono::milliseconds(3);
+    return Clock::duration(
+        random_.below(static_cast<std::uint64_t>(Clock::duration(most).count()) + 1));
 }
 
 void FakeSource::die() {

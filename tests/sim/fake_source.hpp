@@ -31,7 +31,7 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override;
     awaitable<void> close() override;
-    awaitable<result<void>> abandon() override;
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
 
     /// The process is dead: next() ends with `cancelled`. The server does not know yet.
     void die();
@@ -43,7 +43,7 @@ public:
     }
     /// Called with what the server gets to know.
     std::function<void(Lsn)> on_confirmed;
-    /// Called with the Position of each snapshot taken.
+    /// Called with the Position of each snapshot that a new slot begins with.
     std::function<void(Position)> on_snapshot;
 
 private:
@@ -55,6 +55,8 @@ private:
     [[nodiscard]] result<std::optional<Transaction>> decode(const Committed& committed,
                                                             std::size_t count);
     void send_status();
+    [[nodiscard]] std::unique_ptr<EngineSnapshot> snapshot_at(Position position);
+    [[nodiscard]] Clock::duration answer_time();
 
     FakeEngine& engine_;
     Clock& clock_;

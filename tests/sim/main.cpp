@@ -35,6 +35,7 @@ struct Options {
     Plant plant = Plant::none;
     bool json = false;
     bool verbose = false;
+    bool must_find = false;
 };
 
 struct Tally {
@@ -145,7 +146,7 @@ int run(const Options& options) {
         }
     }
     print(tally, options.json, seconds());
-    return tally.failures.empty() ? 0 : 1;
+    return tally.failures.empty() == options.must_find ? 1 : 0;
 }
 
 constexpr std::string_view usage = R"(usage: netbuild_sim [flags]
@@ -156,6 +157,7 @@ constexpr std::string_view usage = R"(usage: netbuild_sim [flags]
   --seeds N         at most so many seeds
   --kill-points N   until so many kill points
   --plant NAME      with a planted fault; ends at the seed that finds it
+  --must-find       exit 0 if something was found, 1 if not
   --plants          the planted faults' names
   --json            a summary as the last line on stdout
   --verbose         all that happens, and the pipeline's own log
@@ -177,6 +179,10 @@ std::optional<Options> parse_options(const std::vector<std::string_view>& argume
         }
         if (flag == "--verbose") {
             options.verbose = true;
+            continue;
+        }
+        if (flag == "--must-find") {
+            options.must_find = true;
             continue;
         }
         if (++i == arguments.size()) return std::nullopt;

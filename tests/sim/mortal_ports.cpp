@@ -32,9 +32,14 @@ public:
     [[nodiscard]] std::uint64_t instances_estimate() const override {
         return snapshot_->instances_estimate();
     }
-    awaitable<result<std::optional<Transaction>>> next() override {
-        co_return co_await whole<std::optional<Transaction>>(life_, "snapshot.next",
+    void start_after(std::string id) override { snapshot_->start_after(std::move(id)); }
+    awaitable<result<std::optional<EngineChunk>>> next() override {
+        co_return co_await whole<std::optional<EngineChunk>>(life_, "snapshot.next",
                                                              [&] { return snapshot_->next(); });
+    }
+    awaitable<result<Transaction>> read(InstanceSelection selection) override {
+        co_return co_await whole<Transaction>(life_, "snapshot.read",
+                                              [&] { return snapshot_->read(selection); });
     }
 
 private:
@@ -131,8 +136,12 @@ void MortalSource::confirm(Position durable) {
 awaitable<void> MortalSource::close() {
     if (!life_.dead()) co_await source_.close();
 }
-awaitable<result<void>> MortalSource::abandon() {
-    co_return co_await whole<void>(life_, "source.abandon", [&] { return source_.abandon(); });
+awaitable<result<std::unique_ptr<EngineSnapshot>>> MortalSource::snapshot(SnapshotTaken taken) {
+    CO_TRY(auto snapshot,
+           co_await whole<std::unique_ptr<EngineSnapshot>>(
+               life_, "source.snapshot", [&] { return source_.snapshot(taken); }));
+    if (!snapshot) co_return std::unique_ptr<EngineSnapshot>();
+    co_return std::make_unique<MortalSnapshot>(std::move(snapshot), life_);
 }
 
 awaitable<result<void>> MortalStore::prepare(std::span<const CollectionSpec> specs) {
@@ -200,7 +209,8 @@ awaitable<result<std::uint64_t>> MortalStore::erase(std::string_view collection,
 awaitable<result<void>> MortalBus::ping() {
     co_return co_await whole<void>(life_, "bus.ping", [&] { return bus_.ping(); });
 }
-awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events) {
+awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events,
+                                              Position known) {
     const Fate fate = co_await life_.begin("bus.append");
     if (life_.dead()) co_return killed();
     if (fate == Fate::refused) co_return refused();
@@ -208,13 +218,14 @@ awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events
         const Moment moment = life_.moment();
         EventBus& bus = bus_;
         if (moment == Moment::late)
-            co_await spawn_late(life_, [&bus, events] { return bus.append(events); });
+            co_await spawn_late(life_, [&bus, events, known] { return bus.append(events, known); });
         if (moment == Moment::half) events.resize((events.size() + 1) / 2);
-        if (moment == Moment::half || moment == Moment::after) (void)co_await bus_.append(events);
+        if (moment == Moment::half || moment == Moment::after) 
+            (void)co_await bus_.append(events, known);
         life_.die();
         co_return killed();
     }
-    auto outcome = co_await bus_.append(std::move(events));
+    auto outcome = co_await bus_.append(std::move(events), known);
     if (life_.dead()) co_return killed();
     if (fate == Fate::answer_lost) co_return answer_lost();
     co_return outcome;

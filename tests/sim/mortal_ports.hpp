@@ -18,7 +18,7 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override;
     awaitable<void> close() override;
-    awaitable<result<void>> abandon() override;
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
 
 private:
     ChangeSource& source_;
@@ -51,7 +51,8 @@ class MortalBus final : public EventBus {
 public:
     MortalBus(EventBus& bus, Life& life) : bus_(bus), life_(life) {}
     awaitable<result<void>> ping() override;
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override;
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       Position known = {}) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

@@ -26,8 +26,11 @@ public:
     Message& cell(const Cell& cell) {
         if (cell.kind == Cell::Kind::unchanged) return mark('u');
         if (cell.kind != Cell::Kind::text) return mark('n');
-        mark('t').number(static_cast<std::uint32_t>(cell.text.size()));
-        bytes_.append(cell.text);
+        return mark('t').blob(cell.text);
+    }
+    Message& blob(std::string_view content) {
+        number(static_cast<std::uint32_t>(content.size()));
+        bytes_.append(content);
         return *this;
     }
     std::string take() { return std::move(bytes_); }
@@ -75,6 +78,13 @@ std::vector<std::string> PgoutputEncoder::encode(const Transaction& transaction,
             messages.push_back(relation(camunda::info(row.table)));
         messages.push_back(change(row));
     }
+    for (const std::string& request : transaction.requests)
+        messages.push_back(Message('M')
+                               .mark('\1')
+                               .number(record)
+                               .name(Transaction::request_prefix)
+                               .blob(request)
+                               .take());
     messages.push_back(
         Message('C').mark('\0').number(record).number(to_number(end)).number(at).take());
     return messages;

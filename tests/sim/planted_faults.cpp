@@ -37,6 +37,7 @@ constexpr PlantInfo all_plants[] = {
     NETBUILD_PLANT(accepts_ids_twice),
     NETBUILD_PLANT(forgets_to_publish),
     NETBUILD_PLANT(acknowledges_unsent_events),
+    NETBUILD_PLANT(appends_past_a_hole),
     NETBUILD_PLANT(deletes_unpublished_events),
     NETBUILD_PLANT(monotonic_clock_goes_back),
 };
@@ -89,7 +90,11 @@ public:
     [[nodiscard]] std::uint64_t instances_estimate() const override {
         return snapshot_->instances_estimate();
     }
-    awaitable<result<std::optional<Transaction>>> next() override { return snapshot_->next(); }
+    void start_after(std::string id) override { snapshot_->start_after(std::move(id)); }
+    awaitable<result<std::optional<EngineChunk>>> next() override { return snapshot_->next(); }
+    awaitable<result<Transaction>> read(InstanceSelection selection) override {
+        return snapshot_->read(std::move(selection));
+    }
 
 private:
     std::unique_ptr<EngineSnapshot> snapshot_;
@@ -136,6 +141,10 @@ awaitable<result<std::unique_ptr<EngineSnapshot>>> PlantedSource::open(SourceSta
     if (*opened && plant_ == Plant::snapshot_is_older_than_it_says)
         co_return std::make_unique<LateSnapshot>(std::move(*opened));
     co_return opened;
+}
+
+awaitable<result<std::unique_ptr<EngineSnapshot>>> PlantedSource::snapshot(SnapshotTaken taken) {
+    return source_.snapshot(std::move(taken));
 }
 
 awaitable<result<ChangeBatch>> PlantedSource::next() {
@@ -251,8 +260,10 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::find(Query query) {
     co_return co_await store_.find(std::move(query));
 }
 
-awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events) {
-    if (plant_ != Plant::acknowledges_unsent_events) co_return co_await bus_.append(std::move(events));
+awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events,
+                                               Position known) {
+    if (plant_ != Plant::acknowledges_unsent_events)
+        co_return co_await bus_.append(std::move(events), known);
     const Position newest = events.back()->position;
     if (!held_.empty()) CO_TRY_VOID(co_await bus_.append(std::exchange(held_, {})));
     held_ = std::move(events);

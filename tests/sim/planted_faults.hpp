@@ -47,6 +47,7 @@ enum class Plant : unsigned char {
     accepts_ids_twice,
     forgets_to_publish,
     acknowledges_unsent_events,
+    appends_past_a_hole,
     // The operator, and the clock.
     deletes_unpublished_events,
     monotonic_clock_goes_back,
@@ -70,7 +71,7 @@ public:
     awaitable<result<ChangeBatch>> next() override;
     void confirm(Position durable) override { source_.confirm(durable); }
     awaitable<void> close() override { return source_.close(); }
-    awaitable<result<void>> abandon() override { return source_.abandon(); }
+    awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) override;
 
 private:
     void spoil(ChangeBatch& batch);
@@ -122,7 +123,8 @@ class PlantedBus final : public EventBus {
 public:
     PlantedBus(EventBus& bus, Plant plant) : bus_(bus), plant_(plant) {}
     awaitable<result<void>> ping() override { return bus_.ping(); }
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override;
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       Position known = {}) override;
     awaitable<result<Position>> last() override { return bus_.last(); }
     awaitable<result<Position>> first() override { return bus_.first(); }
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

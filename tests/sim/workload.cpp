@@ -14,6 +14,7 @@ Transaction copy_of(const Transaction& transaction) {
     copy.position = transaction.position;
     copy.committed_at_us = transaction.committed_at_us;
     copy.xid = transaction.xid;
+    copy.requests = transaction.requests;
     for (std::size_t i = 0; i < transaction.size(); ++i) {
         const Row row = transaction.row(i);
         copy.add(row.table, row.operation, row.cells);

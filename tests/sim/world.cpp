@@ -48,6 +48,7 @@ World::World(const Plan& plan, const std::vector<ScriptEntry>& script, Plant pla
     bus_.goes_on_after_failure = plant == Plant::goes_on_after_a_failure;
     bus_.says_all_after_failure = plant == Plant::says_all_after_a_failure;
     bus_.accepts_equal_ids = plant == Plant::accepts_ids_twice;
+    bus_.forgets_what_it_had = plant == Plant::appends_past_a_hole;
     bus_.forgets_to_publish = plant == Plant::forgets_to_publish;
     store_.on_durable = [this](const ApplyBatch& batch) { note_durable(batch); };
 }
@@ -268,7 +269,7 @@ bool World::converged() {
     const Lsn end = engine().last_commit();
     if (!slot || slot->confirmed < end) return false;
     const auto checkpoint = durable_checkpoint();
-    return checkpoint && !checkpoint->loading && checkpoint->source == engine().identity() &&
+    return checkpoint && checkpoint->loads.empty() && checkpoint->source == engine().identity() &&
            checkpoint->position.lsn() >= end && process_->progress().published.lsn() >= end;
 }
 

@@ -18,7 +18,8 @@ public:
         : options_(options), clock_(clock), appended_(executor) {}
 
     awaitable<result<void>> ping() override;
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override;
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       Position known = {}) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

@@ -34,8 +34,11 @@ public:
     /// Appends those of `events` (ascending by Position) that are past the stream's last id, in
     /// order, stopping at the first failure, and publishes exactly the appended ones on the channel
     /// of their type. Returns the stream's last id: less than the last event's means that the rest
-    /// has to be appended again. Replayed events add and publish nothing.
-    virtual awaitable<result<Position>> append(std::vector<StreamEventPtr> events) = 0;
+    /// has to be appended again. Replayed events add and publish nothing. `known` is a last id that
+    /// the stream had: one that ends before it has lost entries and takes nothing, for what is
+    /// appended past a hole closes it for ever.
+    virtual awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                               Position known = {}) = 0;
     /// The newest id of the stream; zero if it is empty or gone.
     virtual awaitable<result<Position>> last() = 0;
     /// The oldest id that is still there; zero if the stream is empty.

@@ -26,7 +26,8 @@ public:
     ~RedisBus() override;
 
     awaitable<result<void>> ping() override;
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events) override;
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       Position known = {}) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

@@ -114,6 +114,8 @@ private:
     std::uint32_t epoch_ = 0;
     Position projected_;
     Position checkpointed_;
+    /// The event stream has had all up to it.
+    Position in_stream_;
     /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was
     /// taken.
     Position history_end_;
