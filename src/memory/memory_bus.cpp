@@ -7,8 +7,7 @@ namespace netbuild {
 
 awaitable<result<void>> MemoryBus::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events,
-                                              Position known) {
+awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events, Position known) {
     if (last_ < known) co_return last_;
     for (StreamEventPtr& event : events) {
         if (event->position <= last_) continue;

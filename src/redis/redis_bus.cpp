@@ -19,9 +19,9 @@ namespace redis = boost::redis;
 namespace {
 
 /// KEYS[1] the stream; ARGV: an id that the stream has had, then id, type, domainId, executionId,
-/// processInstanceId, payload for each event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first failure
-/// (out of memory), so that a retry finds no hole; what it appended it publishes; it returns the
-/// last id.
+/// processInstanceId, payload for each event. Ids are compared as text, for a Lua number holds 53
+/// bits. It stops at the first failure (out of memory), so that a retry finds no hole; what it
+/// appended it publishes; it returns the last id.
 constexpr std::string_view append_script = R"lua(
 local function parts(id)
   local dash = string.find(id, '-', 1, true)
@@ -299,8 +299,7 @@ awaitable<result<void>> RedisBus::ping() {
     co_return result<void>{};
 }
 
-awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events,
-                                             Position known) {
+awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events, Position known) {
     return impl_->append(std::move(events), known);
 }
 

@@ -153,8 +153,8 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     co_return co_await save_checkpoint(projected_);
 }
 
-/// Events that are durable but, because of a crash in between or a bus that lost entries, not in the
-/// stream.
+/// Events that are durable but, because of a crash in between or a bus that lost entries, not in
+/// the stream.
 awaitable<result<void>> Pipeline::refill_bus(Position upto) {
     constexpr std::size_t page = 500;
     CO_TRY(Position last,

@@ -57,6 +57,9 @@ struct Expected {
 struct EpochEvents {
     std::uint32_t epoch = 0;
     Lsn after{};
+    /// Its load was cut and went on from a snapshot taken here: of transactions up to it, events
+    /// of instances that were not loaded yet are missing, as those before `after` are.
+    Lsn loaded_again{};
     /// Of the history that it followed.
     const std::vector<EventText>* expected = nullptr;
     /// It ended before it had seen all: a beginning is enough, but one without holes.

@@ -25,7 +25,7 @@ FakeEngine::FakeEngine(const asio::any_io_executor& executor, std::string system
     : identity_{"wal", std::move(system_identifier), 1}, changed_(executor) {}
 
 Lsn FakeEngine::commit(const Transaction& transaction, std::optional<std::size_t> entry,
-                        std::int64_t committed_at_us) {
+                       std::int64_t committed_at_us) {
     Committed made;
     // About what such rows take in the log, in its 8-byte steps.
     made.end = wal_end_ = Lsn{to_number(wal_end_) + 96 + transaction.size() * 600};
@@ -250,11 +250,10 @@ Transaction FakeSnapshot::definitions() const {
                           text(*row, camunda::re_procdef::resource_name));
     }
     for (const auto& [key, row] : tables_) {
-        const bool wanted =
-            key.first == Table::ru_jobdef ||
-            (key.first == Table::ge_bytearray &&
-             resources.contains({text(*row, camunda::ge_bytearray::deployment_id),
-                                 text(*row, camunda::ge_bytearray::name)}));
+        const bool wanted = key.first == Table::ru_jobdef ||
+                            (key.first == Table::ge_bytearray &&
+                             resources.contains({text(*row, camunda::ge_bytearray::deployment_id),
+                                                 text(*row, camunda::ge_bytearray::name)}));
         if (wanted) add_row(out, key.first, *row);
     }
     return out;

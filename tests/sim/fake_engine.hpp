@@ -40,7 +40,7 @@ public:
     // What Camunda does.
     /// The transaction's end.
     Lsn commit(const Transaction& transaction, std::optional<std::size_t> entry,
-                std::int64_t committed_at_us);
+               std::int64_t committed_at_us);
     /// A finished process instance's history goes, as Camunda's clean-up job does it. False if
     /// there is none.
     bool clean_up_history(std::uint64_t draw, std::int64_t committed_at_us);

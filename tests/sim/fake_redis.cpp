@@ -20,8 +20,7 @@ void FakeRedis::lose_newest(std::size_t count) {
 
 awaitable<result<void>> FakeRedis::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events,
-                                              Position known) {
+awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events, Position known) {
     if (last_ < known && !forgets_what_it_had) co_return last_;
     const Position newest = events.empty() ? last_ : events.back()->position;
     bool failed = false;
@@ -40,7 +39,7 @@ awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events
         entries_.push_back(std::move(event));
     }
     appended_.notify_all();
-    co_return failed && says_all_after_failure ? std::max(last_, newest) : last_;
+    co_return failed&& says_all_after_failure ? std::max(last_, newest) : last_;
 }
 
 awaitable<result<Position>> FakeRedis::last() { co_return last_; }

@@ -117,6 +117,7 @@ std::unique_ptr<EngineSnapshot> FakeSource::snapshot_at(Position position) {
 awaitable<result<std::unique_ptr<EngineSnapshot>>> FakeSource::snapshot(SnapshotTaken taken) {
     const auto position = Position::at(epoch_, engine_.wal_end());
     auto snapshot = snapshot_at(position);
+    if (on_later_snapshot) on_later_snapshot(position);
     const std::uint64_t generation = engine_.generation();
     CO_TRY_VOID(co_await clock_.sleep(answer_time()));
     if (generation != engine_.generation())

@@ -45,6 +45,8 @@ public:
     std::function<void(Lsn)> on_confirmed;
     /// Called with the Position of each snapshot that a new slot begins with.
     std::function<void(Position)> on_snapshot;
+    /// Called with the Position of each later one.
+    std::function<void(Position)> on_later_snapshot;
 
 private:
     [[nodiscard]] bool connected() const {

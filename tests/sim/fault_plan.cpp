@@ -45,8 +45,8 @@ Plan plan_chaos(std::uint64_t seed) {
                       std::chrono::seconds(3);
     for (std::uint64_t i = random.below(8); i > 0; --i) {
         Fault fault;
-        fault.kind = static_cast<Fault::Kind>(
-            random.below(static_cast<std::uint64_t>(Fault::Kind::count_)));
+        fault.kind =
+            static_cast<Fault::Kind>(random.below(static_cast<std::uint64_t>(Fault::Kind::count_)));
         fault.at = Clock::duration(random.below(static_cast<std::uint64_t>(span.count())));
         fault.draw = random.next();
         plan.faults.push_back(fault);

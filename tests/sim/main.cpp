@@ -134,9 +134,8 @@ int run(const Options& options) {
         run_deaths(*options.seed, options.plant, tally);
     } else {
         for (std::uint64_t seed = options.first_seed; tally.seeds < options.seeds_max; ++seed) {
-            const bool enough = options.minutes > 0
-                                    ? seconds() >= options.minutes * 60
-                                    : tally.kill_points >= options.kill_points_min;
+            const bool enough = options.minutes > 0 ? seconds() >= options.minutes * 60
+                                                    : tally.kill_points >= options.kill_points_min;
             if (enough || tally.failures.size() >= failures_max) break;
             ++tally.seeds;
             run_chaos(seed, options.plant, seed % twice_of == 0, tally);

@@ -137,9 +137,8 @@ awaitable<void> MortalSource::close() {
     if (!life_.dead()) co_await source_.close();
 }
 awaitable<result<std::unique_ptr<EngineSnapshot>>> MortalSource::snapshot(SnapshotTaken taken) {
-    CO_TRY(auto snapshot,
-           co_await whole<std::unique_ptr<EngineSnapshot>>(
-               life_, "source.snapshot", [&] { return source_.snapshot(taken); }));
+    CO_TRY(auto snapshot, co_await whole<std::unique_ptr<EngineSnapshot>>(
+                              life_, "source.snapshot", [&] { return source_.snapshot(taken); }));
     if (!snapshot) co_return std::unique_ptr<EngineSnapshot>();
     co_return std::make_unique<MortalSnapshot>(std::move(snapshot), life_);
 }
@@ -176,8 +175,8 @@ awaitable<result<void>> MortalStore::apply(std::shared_ptr<const ApplyBatch> bat
     co_return outcome;
 }
 awaitable<result<std::optional<Checkpoint>>> MortalStore::checkpoint(std::string engine) {
-    co_return co_await whole<std::optional<Checkpoint>>(
-        life_, "store.checkpoint", [&] { return store_.checkpoint(engine); });
+    co_return co_await whole<std::optional<Checkpoint>>(life_, "store.checkpoint",
+                                                        [&] { return store_.checkpoint(engine); });
 }
 awaitable<result<void>> MortalStore::erase_checkpoint(std::string engine) {
     co_return co_await whole<void>(life_, "store.erase_checkpoint",
@@ -209,8 +208,7 @@ awaitable<result<std::uint64_t>> MortalStore::erase(std::string_view collection,
 awaitable<result<void>> MortalBus::ping() {
     co_return co_await whole<void>(life_, "bus.ping", [&] { return bus_.ping(); });
 }
-awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events,
-                                              Position known) {
+awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events, Position known) {
     const Fate fate = co_await life_.begin("bus.append");
     if (life_.dead()) co_return killed();
     if (fate == Fate::refused) co_return refused();
@@ -220,7 +218,7 @@ awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events
         if (moment == Moment::late)
             co_await spawn_late(life_, [&bus, events, known] { return bus.append(events, known); });
         if (moment == Moment::half) events.resize((events.size() + 1) / 2);
-        if (moment == Moment::half || moment == Moment::after) 
+        if (moment == Moment::half || moment == Moment::after)
             (void)co_await bus_.append(events, known);
         life_.die();
         co_return killed();

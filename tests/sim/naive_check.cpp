@@ -85,11 +85,10 @@ private:
     std::string check_variables(const std::string& id, const Value& execution) {
         using Column = camunda::hi_varinst;
         for (const auto& [key, row] : tables_) {
-            const bool own = key.first == Table::hi_varinst &&
-                             cell(*row, Column::proc_inst_id) == id &&
-                             cell(*row, Column::execution_id) == id &&
-                             cell(*row, Column::task_id).empty() &&
-                             cell(*row, Column::state) != "DELETED";
+            const bool own =
+                key.first == Table::hi_varinst && cell(*row, Column::proc_inst_id) == id &&
+                cell(*row, Column::execution_id) == id && cell(*row, Column::task_id).empty() &&
+                cell(*row, Column::state) != "DELETED";
             if (!own) continue;
             const Value* variables = execution.at_path("variables");
             const auto* members = variables ? variables->get_if<Object>() : nullptr;

@@ -9,7 +9,8 @@
 namespace netbuild::sim {
 
 /// What one connection to a fake PostgreSQL sends: pgoutput, proto_version 1, the inverse of
-/// PgoutputDecoder (https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html).
+/// PgoutputDecoder
+/// (https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html).
 class PgoutputEncoder {
 public:
     /// Begin, the relations that this connection has not described yet, the rows, Commit.

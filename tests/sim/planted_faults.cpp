@@ -8,7 +8,8 @@
 namespace netbuild::sim {
 namespace {
 
-#define NETBUILD_PLANT(name) PlantInfo{Plant::name, #name}
+#define NETBUILD_PLANT(name)                                                                       \
+    PlantInfo { Plant::name, #name }
 constexpr PlantInfo all_plants[] = {
     NETBUILD_PLANT(confirms_on_receipt),
     NETBUILD_PLANT(confirms_what_it_resumes_from),
@@ -39,7 +40,6 @@ constexpr PlantInfo all_plants[] = {
     NETBUILD_PLANT(acknowledges_unsent_events),
     NETBUILD_PLANT(appends_past_a_hole),
     NETBUILD_PLANT(deletes_unpublished_events),
-    NETBUILD_PLANT(monotonic_clock_goes_back),
 };
 #undef NETBUILD_PLANT
 
@@ -244,8 +244,10 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::get(std::string_view coll
         for (std::size_t i = 0; i < ids.size(); ++i) {
             const std::pair key(std::string(collection), ids[i]);
             ValuePtr& before = seen_[key];
-            if (before && found[i]) std::swap(before, found[i]); // the one of the time before
-            else before = found[i];
+            if (before && found[i])
+                std::swap(before, found[i]); // the one of the time before
+            else
+                before = found[i];
         }
     }
     co_return found;
@@ -260,8 +262,7 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::find(Query query) {
     co_return co_await store_.find(std::move(query));
 }
 
-awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events,
-                                               Position known) {
+awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events, Position known) {
     if (plant_ != Plant::acknowledges_unsent_events)
         co_return co_await bus_.append(std::move(events), known);
     const Position newest = events.back()->position;

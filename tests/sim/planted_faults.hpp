@@ -48,9 +48,8 @@ enum class Plant : unsigned char {
     forgets_to_publish,
     acknowledges_unsent_events,
     appends_past_a_hole,
-    // The operator, and the clock.
+    // The operator.
     deletes_unpublished_events,
-    monotonic_clock_goes_back,
 };
 
 struct PlantInfo {

@@ -99,15 +99,14 @@ awaitable<result<void>> Process::read_once() {
     const std::uint64_t generation = servers_.engine.generation();
     ProgressClock model(progress_);
     query::QueryService query({servers_.store, model, servers_.clock, nullptr, nullptr, nullptr});
-    CO_TRY_VOID(co_await query.wait(
-        {query::Freshness::Kind::position, position, std::chrono::seconds(2)}));
+    CO_TRY_VOID(
+        co_await query.wait({query::Freshness::Kind::position, position, std::chrono::seconds(2)}));
     // Another history may have begun meanwhile: its Positions are others.
     const bool same = generation == servers_.engine.generation() && !life_.dead() &&
                       progress_.captured.epoch() == position.epoch();
     if (instance.empty() || !same) co_return result<void>{};
     const auto answer = co_await query.execution(instance, {{"by", "processInstanceId"}});
-    const bool kept =
-        servers_.engine.tables().contains({camunda::Table::hi_procinst, instance});
+    const bool kept = servers_.engine.tables().contains({camunda::Table::hi_procinst, instance});
     if (!answer && kept) {
         lie_ = fmt::format("{} was said to be applied, and instance {} is not there",
                            to_string(position), instance);

@@ -30,8 +30,7 @@ awaitable<result<void>> SimulatedClock::sleep(duration time) {
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none)
         co_return fail(ErrorCode::cancelled, "sleep");
-    Sleeper sleeper(*this, co_await asio::this_coro::executor,
-                    std::max(time, duration::zero()));
+    Sleeper sleeper(*this, co_await asio::this_coro::executor, std::max(time, duration::zero()));
     (void)co_await sleeper.timer.async_wait(asio::as_tuple(asio::use_awaitable));
     if (!sleeper.due) co_return fail(ErrorCode::cancelled, "sleep");
     co_return result<void>{};

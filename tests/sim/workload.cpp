@@ -25,11 +25,9 @@ Transaction copy_of(const Transaction& transaction) {
 std::vector<ScriptEntry> draw_script(std::uint64_t seed, std::uint64_t instances) {
     asio::io_context context;
     SimulatedClock clock(context);
-    SimulatorSource simulator({.seed = seed,
-                               .instances = instances,
-                               .tenants = 1,
-                               .start_at_us = 1'700'000'000'000'000},
-                              clock);
+    SimulatorSource simulator(
+        {.seed = seed, .instances = instances, .tenants = 1, .start_at_us = 1'700'000'000'000'000},
+        clock);
     must(context, simulator.open({}));
     std::vector<ScriptEntry> script;
     std::unordered_map<std::string, std::size_t> order_of_row;

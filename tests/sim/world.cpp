@@ -25,8 +25,8 @@ constexpr std::uint64_t awaits_a_life_max = 150;
 constexpr std::uint64_t lives_max = 60;
 
 Clock::duration drawn(std::uint64_t draw, Clock::duration most) {
-    return Clock::duration(static_cast<Clock::duration::rep>(
-        draw % (static_cast<std::uint64_t>(most.count()) + 1)));
+    return Clock::duration(
+        static_cast<Clock::duration::rep>(draw % (static_cast<std::uint64_t>(most.count()) + 1)));
 }
 
 } // namespace
@@ -40,7 +40,8 @@ World::World(const Plan& plan, const std::vector<ScriptEntry>& script, Plant pla
       commit_random_(plan.seed + 2),
       store_(clock_, Random(plan.seed + 1), {}),
       bus_(context_.get_executor(), clock_) {
-    engines_.push_back(std::make_unique<FakeEngine>(context_.get_executor(), "7300000000000000001"));
+    engines_.push_back(
+        std::make_unique<FakeEngine>(context_.get_executor(), "7300000000000000001"));
     for (std::size_t i = 0; i < script.size(); ++i)
         to_commit_.push_back(i);
     store_.acknowledges_unreplicated = plant == Plant::acknowledges_before_majority;
@@ -83,7 +84,8 @@ void World::schedule_commits() {
     if (to_commit_.empty()) return;
     clock_.after(drawn(commit_random_.next(), plan_.commit_gap_max), [this] {
         constexpr std::uint64_t elsewhere_of = 10;
-        if (commit_random_.below(elsewhere_of) == 0) engines_[0]->write_elsewhere(commit_random_.below(4000));
+        if (commit_random_.below(elsewhere_of) == 0)
+            engines_[0]->write_elsewhere(commit_random_.below(4000));
         commit_next();
         schedule_commits();
     });
@@ -124,9 +126,8 @@ void World::inflict(const Fault& fault) {
         return store_.fail_over();
     case Fault::Kind::store_slow:
         store_.set_replication_max(drawn(fault.draw, std::chrono::seconds(2)));
-        return clock_.after(std::chrono::seconds(2), [this] {
-            store_.set_replication_max(std::chrono::milliseconds(3));
-        });
+        return clock_.after(std::chrono::seconds(2),
+                            [this] { store_.set_replication_max(std::chrono::milliseconds(3)); });
     case Fault::Kind::bus_loses_all:
         return bus_.lose_all();
     case Fault::Kind::bus_loses_newest:
@@ -180,7 +181,8 @@ void World::follow(std::size_t engine) {
     begin_branch(followed_);
     followed_ = engine;
     if (engine < engines_.size()) return;
-    engines_.push_back(std::make_unique<FakeEngine>(context_.get_executor(), "8100000000000000001"));
+    engines_.push_back(
+        std::make_unique<FakeEngine>(context_.get_executor(), "8100000000000000001"));
     constexpr std::size_t transactions = 12;
     for (std::size_t i = 0; i < std::min(script_.size(), transactions); ++i)
         engines_[1]->commit(script_[i].transaction, std::nullopt, commit_time());
@@ -212,7 +214,11 @@ void World::begin_life(bool immortal) {
     process_->source().on_confirmed = [this](Lsn confirmed) { note_confirmed(confirmed); };
     process_->source().on_snapshot = [this](Position position) {
         if (!epochs_.empty() && epochs_.back().number == position.epoch()) epochs_.pop_back();
-        epochs_.push_back({position.epoch(), position.lsn(), branches_.size() - 1});
+        epochs_.push_back({position.epoch(), position.lsn(), branches_.size() - 1, {}});
+    };
+    process_->source().on_later_snapshot = [this](Position position) {
+        if (!epochs_.empty() && epochs_.back().number == position.epoch())
+            epochs_.back().loaded_again = position.lsn();
     };
     process_->start();
 }
@@ -253,6 +259,9 @@ void World::live_until_peace() {
         const bool died = process_->life().dead();
         end_life();
         if (!died && peaceful()) return;
+        if (plant_ == Plant::deletes_unpublished_events)
+            must(checker_context_,
+                 sync::remove_events_before(store_, bus_, Date{clock_.utc_us() / 1000}));
         if (outcome_.lives > 4 * lives_max) fail("processes die all the time");
         (void)clock_.run_until([] { return false; }, drawn(random_.next(), restart_max));
     }
@@ -265,6 +274,8 @@ std::optional<Checkpoint> World::durable_checkpoint() {
 /// Everything that was committed is durable, published and confirmed.
 bool World::converged() {
     if (!to_commit_.empty() || !process_ || process_->life().dead()) return false;
+    // Also that it has looked whether the stream is whole.
+    if (process_->progress().state != sync::State::streaming) return false;
     const auto& slot = engine().slot();
     const Lsn end = engine().last_commit();
     if (!slot || slot->confirmed < end) return false;
@@ -384,7 +395,7 @@ void World::check(const Expected* calm) {
     }
     std::vector<EpochEvents> stretches;
     for (std::size_t i = 0; i < epochs_.size(); ++i)
-        stretches.push_back({epochs_[i].number, epochs_[i].after,
+        stretches.push_back({epochs_[i].number, epochs_[i].after, epochs_[i].loaded_again,
                              &expected[epochs_[i].branch]->events, i + 1 < epochs_.size()});
     DocumentStore& store = store_.durable();
     const auto stored = events_of(store);

@@ -46,6 +46,7 @@ private:
         std::uint32_t number;
         Lsn after;
         std::size_t branch;
+        Lsn loaded_again{};
     };
     void schedule_commits();
     void commit_next();
