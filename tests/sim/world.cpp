@@ -151,6 +151,7 @@ void World::inflict(const Fault& fault) {
 void World::lose_tail(const Fault& fault) {
     begin_branch(0);
     auto lost = engines_[0]->fail_over(fault.draw % 12, fault.draw / 16 % 2 == 0);
+    const bool idle = to_commit_.empty(); // then nobody waits to commit
     std::set<std::size_t> known;
     for (const Committed& one : engines_[0]->history()) {
         if (one.entry) known.insert(script_[*one.entry].order);
@@ -161,7 +162,7 @@ void World::lose_tail(const Fault& fault) {
         if (order > 0 && !known.contains(order) && order % 2 == 0) dropped_orders_.insert(order);
         to_commit_.push_front(*one->entry);
     }
-    if (to_commit_.size() == lost.size()) schedule_commits(); // all had been committed before
+    if (idle) schedule_commits();
 }
 
 /// The history that `engine` had until now ends here, if it is the one that is followed.
