@@ -348,9 +348,7 @@ void TransactionProjection::refresh_task_execution(std::string_view id, Instance
     changed |= document.set("currentTaskId", current ? Value(current->key) : Value());
     changed |= document.set("currentTaskName", current ? *current->value.at_path("name") : Value());
     changed |= document.set("status", status);
-    // A load stamps what it finds as it is, too: what it did not come to is erased at its end.
-    if (changed || mode_ == Mode::snapshot)
-        cache_.stamp(document, transaction_.position.number, at_);
+    if (changed) cache_.stamp(document, transaction_.position.number, at_);
 }
 
 void TransactionProjection::shrink(CachedDocument& document) {
