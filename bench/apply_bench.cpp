@@ -87,6 +87,9 @@ public:
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
         return store_.checkpoint(engine);
     }
+    awaitable<result<std::uint64_t>> claim(std::string engine) override {
+        return store_.claim(std::move(engine));
+    }
     awaitable<result<void>> erase_checkpoint(std::string engine) override {
         return store_.erase_checkpoint(engine);
     }

@@ -63,6 +63,7 @@ private:
 // One a subcommand; each prints one JSON object.
 int run_capture(const Arguments& arguments);
 int run_apply(const Arguments& arguments);
+int run_load(const Arguments& arguments);
 int run_latency(const Arguments& arguments);
 int run_find_loop(const Arguments& arguments);
 int run_drop_database(const Arguments& arguments);

@@ -7,8 +7,9 @@ int main(int count, char** values) {
     const Arguments arguments(count, values);
     if (command == "capture") return run_capture(arguments);
     if (command == "apply") return run_apply(arguments);
+    if (command == "load") return run_load(arguments);
     if (command == "latency") return run_latency(arguments);
     if (command == "find-loop") return run_find_loop(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
-    die("usage: netbuild_bench capture|apply|latency|find-loop|drop-database [--name value]…");
+    die("usage: netbuild_bench capture|apply|load|latency|find-loop|drop-database [--name value]…");
 }

@@ -24,6 +24,7 @@ public:
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string) override {
         co_return start;
     }
+    awaitable<result<std::uint64_t>> claim(std::string) override { co_return std::uint64_t{1}; }
     awaitable<result<void>> erase_checkpoint(std::string) override { co_return result<void>{}; }
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view,
                                                  std::vector<std::string> ids) override {
@@ -47,7 +48,7 @@ public:
 class NullBus final : public EventBus {
 public:
     awaitable<result<void>> ping() override { co_return result<void>{}; }
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, Position) override {
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, AppendTerms) override {
         if (!events.empty()) last_ = events.back()->position;
         co_return last_;
     }

@@ -65,8 +65,9 @@ enum class ErrorCode {{ {", ".join(table)} }};
         switch(table, "exit_code_of", "int", lambda e, _: e["exit"]),
     ]) + "\n} // namespace netbuild\n"
     (folder / "base").mkdir(parents=True, exist_ok=True)
-    (folder / "base" / "error_code.hpp").write_text(header)
-    (folder / "error_code.cpp").write_text(source)
+    for path, text in ((folder / "base" / "error_code.hpp", header), (folder / "error_code.cpp", source)):
+        if not path.exists() or path.read_text() != text:  # who includes it is not compiled for nothing
+            path.write_text(text)
 
 
 def docs(table, path):

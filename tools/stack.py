@@ -7,7 +7,8 @@
   status   [--json]         addresses and process ids
   restart  NAME             end one of postgres, redis, mongodb, camunda and start it with its data
 
-Everything lies in one folder (--folder, default .stack); ports count from --port-base.
+Everything lies in one folder (--folder, default .stack); ports count from --port-base. With --secure all
+three servers take TLS only, with certificates of a CA made on the spot (FOLDER/tls), and a password.
 """
 import argparse
 import hashlib
@@ -21,6 +22,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -33,6 +35,10 @@ STOP_SECONDS_MAX = 30
 DATABASE = USER = PASSWORD = "camunda"
 
 
+# With --secure; the certificates name no address, only this host.
+SECURE_HOST, SECURE_USER, SECURE_PASSWORD = "localhost", "netbuild", "only:for@tests/"
+
+
 def say(text):
     print(f"stack: {text}", file=sys.stderr, flush=True)
 
@@ -42,6 +48,10 @@ def die(text):
     sys.exit(1)
 
 
+def quoted(text):
+    return urllib.parse.quote(text, safe="")
+
+
 def connects(port):
     with socket.socket() as s:
         s.settimeout(0.5)
@@ -49,7 +59,7 @@ def connects(port):
 
 
 class Stack:
-    def __init__(self, folder, port_base):
+    def __init__(self, folder, port_base, secure=False):
         self.folder = pathlib.Path(folder).resolve()
         self.state_file = self.folder / "state.json"
         self.state = json.loads(self.state_file.read_text()) if self.state_file.exists() else {}
@@ -58,6 +68,9 @@ class Stack:
             die(f"--port-base {base}: ports end at {PORT_MAX}")
         self.state.setdefault("pids", {})
         self.state["port_base"] = base
+        self.secure = self.state["secure"] = self.state.get("secure", secure)
+        self.tls = self.folder / "tls"
+        self.password = SECURE_PASSWORD if self.secure else PASSWORD
         self.ports = {"postgres": base + 32, "redis": base + 79, "mongodb": base + 17, "camunda": base + 80}
         self.http_port = base + 90
 
@@ -119,6 +132,55 @@ class Stack:
         except ChildProcessError:
             pass  # another ./dev started it
 
+    # --- certificates of --secure
+
+    def make_certificates(self):
+        """ca.pem signs server.pem; other.pem is a CA that has signed nothing."""
+        if (self.tls / "server.pem").exists():
+            return
+        self.tls.mkdir(parents=True, exist_ok=True)
+
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], cwd=self.tls, check=True, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL)
+
+        for ca in ("ca", "other"):
+            openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", f"/CN=netbuild test {ca}", "-keyout", f"{ca}.key", "-out", f"{ca}.pem",
+                    "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        (self.tls / "extensions").write_text(f"subjectAltName=DNS:{SECURE_HOST}\nextendedKeyUsage=serverAuth\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={SECURE_HOST}",
+                "-keyout", "server.key", "-out", "server.csr")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", "extensions", "-out", "server.pem")
+
+    def secure_postgres(self, data, user):
+        """Settings; the key must be the server's own, and nobody else may read it."""
+        for name in ("server.pem", "server.key"):
+            shutil.copy(self.tls / name, data / name)
+            os.chmod(data / name, 0o600)
+            if user:
+                shutil.chown(data / name, user, user)
+        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n"
+                                          "hostssl replication all 127.0.0.1/32 scram-sha-256\n")
+        return {"ssl": "on", "ssl_cert_file": "server.pem", "ssl_key_file": "server.key"}
+
+    def provision_mongodb(self, command):
+        """A user has to be there before the server asks for one."""
+        done = self.folder / "mongodb.provisioned"
+        if done.exists():
+            return
+        self.spawn("mongodb", command)
+        self.wait("mongodb")
+        script = ("import sys, pymongo\n"
+                  "client = pymongo.MongoClient(sys.argv[1], tls=True, tlsCAFile=sys.argv[2], directConnection=True)\n"
+                  "client.admin.command('createUser', sys.argv[3], pwd=sys.argv[4], roles=['root'])\n")
+        subprocess.run([str(DEPS / "venv/bin/python"), "-c", script,
+                        f"mongodb://{SECURE_HOST}:{self.ports['mongodb']}/", str(self.tls / "ca.pem"), SECURE_USER,
+                        SECURE_PASSWORD], check=True)
+        self.stop("mongodb")
+        done.touch()
+
     # --- the four servers
 
     def postgres_user(self):
@@ -145,7 +207,7 @@ class Stack:
         if not (data / "PG_VERSION").exists():
             data.parent.mkdir(parents=True, exist_ok=True)
             password_file = data.parent / "password"
-            password_file.write_text(PASSWORD)
+            password_file.write_text(self.password)
             if user:
                 shutil.chown(data.parent, user)
                 shutil.chown(password_file, user)
@@ -160,11 +222,14 @@ class Stack:
             "max_connections": 200, "max_slot_wal_keep_size": "8GB", "shared_buffers": "256MB",
             "timezone": "UTC", "log_timezone": "UTC",
         }
+        if self.secure:
+            self.make_certificates()
+            settings |= self.secure_postgres(data, user)
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         self.spawn("postgres", [self.postgres_program("postgres"), "-D", str(data), *options], user=user)
 
     def psql(self, sql, database="postgres", check=True):
-        env = {**os.environ, "PGPASSWORD": PASSWORD}
+        env = {**os.environ, "PGPASSWORD": self.password}
         return subprocess.run(
             ["psql", "-h", "127.0.0.1", "-p", str(self.ports["postgres"]), "-U", "postgres", "-d", database,
              "-AtqX", "-v", "ON_ERROR_STOP=1", "-c", sql], env=env, check=check, capture_output=True, text=True)
@@ -173,18 +238,26 @@ class Stack:
         if self.psql("select 1", check=False).returncode != 0:
             return False
         if not self.psql(f"select 1 from pg_roles where rolname='{USER}'").stdout.strip():
-            self.psql(f"create role {USER} login replication createdb password '{PASSWORD}'")
+            self.psql(f"create role {USER} login replication createdb password '{self.password}'")
             self.psql(f"create database {DATABASE} owner {USER}")
         return True
 
     def start_redis(self):
         data = self.folder / "redis"
         data.mkdir(exist_ok=True)
-        self.spawn("redis", ["redis-server", "--port", str(self.ports["redis"]), "--bind", "127.0.0.1",
-                             "--dir", str(data), "--appendonly", "yes", "--maxmemory-policy", "noeviction",
-                             "--daemonize", "no"])
+        listen = ["--port", str(self.ports["redis"])]
+        if self.secure:
+            self.make_certificates()
+            listen = ["--port", "0", "--tls-port", str(self.ports["redis"]), "--tls-cert-file", str(self.tls / "server.pem"),
+                      "--tls-key-file", str(self.tls / "server.key"), "--tls-ca-cert-file", str(self.tls / "ca.pem"),
+                      "--tls-auth-clients", "no", "--user", "default", "off",
+                      "--user", SECURE_USER, "on", f">{SECURE_PASSWORD}", "~*", "&*", "+@all"]
+        self.spawn("redis", ["redis-server", *listen, "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes",
+                             "--maxmemory-policy", "noeviction", "--daemonize", "no"])
 
     def ready_redis(self):
+        if self.secure:
+            return connects(self.ports["redis"])
         try:
             with socket.create_connection(("127.0.0.1", self.ports["redis"]), 1) as s:
                 s.sendall(b"PING\r\n")
@@ -197,9 +270,15 @@ class Stack:
         data.mkdir(exist_ok=True)
         config = self.folder / "mongodb.toml"
         config.touch()
-        self.spawn("mongodb", [str(DEPS / "venv/bin/secantusd-py"), "--config", str(config), "--host", "127.0.0.1",
-                               "--port", str(self.ports["mongodb"]), "--storage-path", str(data),
-                               "--log-level", "WARNING", "--enable-test-commands"])
+        command = [str(DEPS / "venv/bin/secantusd-py"), "--config", str(config), "--host", "127.0.0.1",
+                   "--port", str(self.ports["mongodb"]), "--storage-path", str(data), "--log-level", "WARNING",
+                   "--enable-test-commands"]
+        if self.secure:
+            self.make_certificates()
+            command += ["--tls-cert-file", str(self.tls / "server.pem"), "--tls-key-file", str(self.tls / "server.key")]
+            self.provision_mongodb(command)
+            command.append("--auth")
+        self.spawn("mongodb", command)
 
     def ready_mongodb(self):
         return connects(self.ports["mongodb"])
@@ -207,7 +286,7 @@ class Stack:
     def start_camunda(self):
         self.spawn("camunda", ["java", "-Xms256m", "-Xmx1g", "-XX:+UseSerialGC", "-Duser.timezone=UTC", "-jar",
                                str(DEPS / "camunda/camunda-lab.jar")],
-                   env={"PORT": str(self.ports["camunda"]), "PG_USER": USER, "PG_PASSWORD": PASSWORD,
+                   env={"PORT": str(self.ports["camunda"]), "PG_USER": USER, "PG_PASSWORD": self.password,
                         "PG_URL": f"jdbc:postgresql://127.0.0.1:{self.ports['postgres']}/{DATABASE}"})
 
     def ready_camunda(self):
@@ -261,18 +340,18 @@ source = "wal"
 time_zone = "UTC"
 
 [postgres]
-host = "127.0.0.1"
+host = "{self.postgres_host()}"
 port = {self.ports['postgres']}
 dbname = "{DATABASE}"
 user = "{USER}"
-password = "{PASSWORD}"
-
+password = "{self.password}"
+{self.tls_lines("sslmode", "verify-full", "sslrootcert")}
 [mongodb]
 uri = "{self.mongodb_uri()}"
 
 [redis]
 url = "{self.redis_url()}"
-
+{self.tls_lines("", "", "ca_file")}
 [camunda]
 url = "{self.camunda_url()}"
 
@@ -282,20 +361,34 @@ auth = "none"
 """
         (self.folder / "netbuild.toml").write_text(text)
 
+    def postgres_host(self):
+        return SECURE_HOST if self.secure else "127.0.0.1"
+
+    def tls_lines(self, mode_key, mode, ca_key):
+        if not self.secure:
+            return ""
+        return (f'{mode_key} = "{mode}"\n' if mode_key else "") + f'{ca_key} = "{self.tls / "ca.pem"}"\n'
+
     def mongodb_uri(self):
+        if self.secure:
+            return (f"mongodb://{SECURE_USER}:{quoted(SECURE_PASSWORD)}@{SECURE_HOST}:{self.ports['mongodb']}/netbuild"
+                    f"?tls=true&tlsCAFile={self.tls / 'ca.pem'}&authSource=admin&directConnection=true")
         return f"mongodb://127.0.0.1:{self.ports['mongodb']}/netbuild"
 
     def redis_url(self):
+        if self.secure:
+            return f"rediss://{SECURE_USER}:{quoted(SECURE_PASSWORD)}@{SECURE_HOST}:{self.ports['redis']}"
         return f"redis://127.0.0.1:{self.ports['redis']}"
 
     def status(self):
         return {
             "camunda": self.camunda_url(),
-            "postgres": {"host": "127.0.0.1", "port": self.ports["postgres"], "dbname": DATABASE,
-                         "user": USER, "password": PASSWORD},
+            "postgres": {"host": self.postgres_host(), "port": self.ports["postgres"], "dbname": DATABASE,
+                         "user": USER, "password": self.password},
             "mongodb": self.mongodb_uri(),
             "redis": self.redis_url(),
             "config": str(self.folder / "netbuild.toml"),
+            **({"tls": str(self.tls)} if self.secure else {}),
             "pids": {name: self.running(name) for name in NAMES},
         }
 
@@ -313,6 +406,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default=str(ROOT / ".stack"))
     parser.add_argument("--port-base", type=int, default=PORT_BASE)
+    parser.add_argument("--secure", action="store_true", help="TLS and passwords; remembered with the folder")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up")
     up.add_argument("--only", default=",".join(NAMES))
@@ -323,7 +417,7 @@ def main():
     restart = commands.add_parser("restart")
     restart.add_argument("name", choices=NAMES)
     arguments = parser.parse_args()
-    stack = Stack(arguments.folder, arguments.port_base)
+    stack = Stack(arguments.folder, arguments.port_base, arguments.secure)
     if arguments.command == "up":
         names = arguments.only.split(",")
         unknown = [name for name in names if name not in NAMES]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/adapters.hpp"
 
+#include <algorithm>
+
 #include "camunda/database_engine.hpp"
 #include "camunda/rest_engine.hpp"
 #include "memory/memory_bus.hpp"
@@ -10,6 +12,7 @@
 #include "recording/recording_source.hpp"
 #include "redis/redis_bus.hpp"
 #include "simulator/simulator_source.hpp"
+#include "spill/file_spill.hpp"
 #include "sqlite/sqlite_store.hpp"
 
 namespace netbuild::app {
@@ -19,6 +22,13 @@ std::string_view store_kind(const Configuration& configuration) {
 }
 std::string_view bus_kind(const Configuration& configuration) {
     return configuration.has("redis.url") ? "redis" : "memory";
+}
+
+std::string store_name(const Configuration& configuration) {
+    return configuration.has("mongodb.uri") ? "MongoDB" : "SQLite";
+}
+std::string bus_name(const Configuration& configuration) {
+    return configuration.has("redis.url") ? "Redis" : "the event stream";
 }
 
 std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
@@ -49,6 +59,12 @@ std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
     return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});
 }
 
+std::unique_ptr<SpillArea> make_spill(const Configuration& configuration) {
+    return std::make_unique<FileSpill>(configuration.has("capture.spill_path")
+                                           ? configuration.text("capture.spill_path")
+                                           : configuration.text("store.path") + "/spill");
+}
+
 postgres::ConnectionOptions postgres_options(const Configuration& configuration) {
     postgres::ConnectionOptions options;
     for (const char* key : {"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert",
@@ -63,6 +79,8 @@ postgres::ConnectionOptions postgres_options(const Configuration& configuration)
 std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
                                           const asio::any_io_executor& executor, Clock& clock) {
     const std::string& kind = configuration.text("engine.source");
+    const auto transaction_memory_max =
+        static_cast<std::size_t>(configuration.integer("capture.transaction_memory_max"));
     if (kind == "simulator") {
         SimulatorSource::Options options;
         options.seed = static_cast<std::uint64_t>(configuration.integer("simulator.seed"));
@@ -73,13 +91,20 @@ std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
     }
     if (kind == "recording") {
         return std::make_unique<RecordingSource>(
-            RecordingSource::Options{.path = configuration.text("engine.recording")});
+            RecordingSource::Options{.path = configuration.text("engine.recording"),
+                                     .transaction_memory_max = transaction_memory_max});
     }
     ReplicationSource::Options options;
     options.connection = postgres_options(configuration);
     options.schema = configuration.text("engine.schema");
     options.publication = configuration.text("engine.publication");
     options.slot = configuration.text("engine.slot");
+    options.wal_sender_timeout = configuration.duration("postgres.wal_sender_timeout");
+    options.receive_timeout = configuration.duration("postgres.receive_timeout");
+    // The server hears from us, and we from it, several times within either limit.
+    options.status_interval = std::min(
+        {options.status_interval, options.wal_sender_timeout / 4, options.receive_timeout / 4});
+    options.transaction_memory_max = transaction_memory_max;
     return std::make_unique<ReplicationSource>(executor, clock, std::move(options));
 }
 
@@ -127,7 +152,11 @@ result<sync::PipelineOptions> pipeline_options(const Configuration& configuratio
                     "engine.time_zone (" + configuration.at("engine.time_zone").source +
                         "): " + zone.error().detail());
     }
+    options.load_rows_per_second =
+        static_cast<std::uint64_t>(configuration.integer("load.rows_per_second"));
     options.projection.time_zone = *zone;
+    options.poison =
+        configuration.text("sync.poison") == "skip" ? sync::Poison::skip : sync::Poison::stop;
     options.projection.default_domain = configuration.text("engine.default_domain");
     options.projection.active_tasks_max =
         static_cast<std::size_t>(configuration.integer("projection.active_tasks_max"));

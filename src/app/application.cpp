@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/application.hpp"
 
+#include <algorithm>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -8,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "health.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "model_clocks.hpp"
@@ -16,6 +19,8 @@
 #include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
+#include "telemetry/progress_bar.hpp"
+#include "verification.hpp"
 
 namespace netbuild::app {
 
@@ -48,9 +53,12 @@ public:
           store(make_store(configuration)),
           bus(make_bus(configuration, executor, clock)),
           source(make_source(configuration, executor, clock)),
+          spill(make_spill(configuration)),
           pool(make_pool(configuration, executor, clock)),
           engine(make_database_engine(configuration, pool.get(), options.projection.time_zone)),
           rest(make_rest_engine(configuration, executor)),
+          store_health(clock, store_name(configuration), [this] { return store->ping(); }),
+          bus_health(clock, bus_name(configuration), [this] { return bus->ping(); }),
           engine_clock(make_engine_clock(configuration, executor, clock)),
           stored_clock(*store, clock, options.engine),
           captured_here(progress, stored_clock),
@@ -65,9 +73,25 @@ public:
         co_return result<void>{};
     }
 
+    [[nodiscard]] std::unique_ptr<postgres::SlotWatch> make_slot_watch() {
+        if (configuration.text("engine.source") != "wal") return nullptr;
+        postgres::SlotWatch::Options watch;
+        watch.connection = postgres_options(configuration);
+        watch.slot = configuration.text("engine.slot");
+        watch.heartbeat_interval = configuration.duration("engine.heartbeat_interval");
+        watch.expected = [this] {
+            return progress.state == sync::State::streaming ||
+                   progress.state == sync::State::loading ||
+                   progress.state == sync::State::retrying;
+        };
+        watch.lost = [this](std::string_view why) { progress.slot_lost(why); };
+        watch.captured = [this] { return progress.captured.lsn(); };
+        return std::make_unique<postgres::SlotWatch>(executor, clock, std::move(watch));
+    }
+
     awaitable<result<void>> capture() {
-        sync::Pipeline pipeline(options, {*source, *store, *bus, clock, random, executor},
-                                progress);
+        sync::Pipeline pipeline(
+            options, {*source, *store, *bus, clock, random, executor, spill.get()}, progress);
         co_return co_await pipeline.run();
     }
 
@@ -80,15 +104,19 @@ public:
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
+    std::unique_ptr<SpillArea> spill;
     std::unique_ptr<postgres::Pool> pool;
     std::unique_ptr<ProcessEngine> engine;
     std::unique_ptr<ProcessEngine> rest;
+    Health store_health, bus_health;
     std::unique_ptr<EngineClock> engine_clock;
     StoredClock stored_clock;
     CapturedHere captured_here;
     query::QueryService queries;         // of a process without capture
     query::QueryService capture_queries; // of the one that captures
     bool capturing = false;
+    std::optional<VerifyOutcome> verified;
+    ProgressRates rates;
 };
 
 Application::Application(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -131,6 +159,11 @@ awaitable<result<void>> Application::capture() {
     co_return co_await impl_->capture();
 }
 
+awaitable<result<sync::VerifyPorts>> Application::verify_ports() {
+    return app::verify_ports(impl_->executor, impl_->clock, impl_->configuration, *impl_->store,
+                             queries());
+}
+
 awaitable<Value> Application::status() {
     StatusPorts ports{impl_->configuration,
                       impl_->options.engine,
@@ -157,12 +190,15 @@ awaitable<result<void>> wait_for_signal(asio::any_io_executor executor) {
 namespace {
 
 constexpr std::chrono::minutes event_retention_interval{1};
-constexpr std::chrono::seconds load_report_interval{2};
+constexpr std::chrono::milliseconds load_report_interval{500};
 
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
                                     Clock::duration keep) {
+    // What is kept for seconds is looked at more often than what is kept for days.
+    const Clock::duration interval = std::clamp<Clock::duration>(
+        keep / 4, std::chrono::milliseconds(500), event_retention_interval);
     while (true) {
-        CO_TRY_VOID(co_await clock.sleep(event_retention_interval));
+        CO_TRY_VOID(co_await clock.sleep(interval));
         const std::int64_t keep_ms =
             std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
         const auto removed =
@@ -175,22 +211,22 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& 
     }
 }
 
-/// The first load may take long: says how far it is.
+/// A load may take long: says how far it is.
 awaitable<result<void>> report_load(const sync::Progress& progress, Clock& clock) {
-    const auto started = clock.monotonic();
-    while (progress.state == sync::State::starting || progress.state == sync::State::loading) {
+    std::optional<ProgressBar> bar;
+    std::string shown; // the load that the bar is of
+    while (true) {
         CO_TRY_VOID(co_await clock.sleep(load_report_interval));
-        if (progress.state != sync::State::loading) continue;
-        const double seconds = std::chrono::duration<double>(clock.monotonic() - started).count();
-        log::info("loading: {} of about {} process instances ({:.0f} %), {:.0f} a second",
-                  progress.load_instances, progress.load_instances_estimate,
-                  progress.load_instances_estimate == 0
-                      ? 100.0
-                      : 100.0 * static_cast<double>(progress.load_instances) /
-                            static_cast<double>(progress.load_instances_estimate),
-                  static_cast<double>(progress.load_instances) / seconds);
+        if (progress.load_id != shown) {
+            shown = progress.load_id;
+            bar.reset();
+            if (!shown.empty())
+                bar.emplace("load " + shown, "process instances", clock.monotonic());
+        }
+        if (bar)
+            bar->update(progress.load_instances, progress.load_instances_estimate,
+                        clock.monotonic());
     }
-    co_return result<void>{};
 }
 
 } // namespace
@@ -207,15 +243,15 @@ awaitable<result<void>> Application::serve(Roles roles) {
     });
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
-    Metrics metrics(impl.progress, impl.clock);
+    const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
+    const StatusSources sources{impl.progress, impl.configuration, impl.options.engine, impl.clock,
+                                impl.verified, impl.rates,         slot_watch.get()};
+    Metrics metrics(sources);
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
+                         [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
-                             return cached_status(impl_->progress, impl_->configuration,
-                                                  impl_->clock, impl_->capturing);
-                         },
-                         [this] {
-                             return unready_reasons(*impl_->store, *impl_->bus, impl_->progress,
-                                                    impl_->capturing);
+                             return unready_reasons(impl_->store_health, impl_->bus_health,
+                                                    impl_->progress, impl_->capturing);
                          },
                          [&metrics] { return metrics.text(); }});
     http::Server server(
@@ -232,10 +268,19 @@ awaitable<result<void>> Application::serve(Roles roles) {
     }
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
+        if (slot_watch) tasks.spawn("slot watch", slot_watch->run());
+        tasks.spawn("rates", impl.rates.follow(impl.progress, impl.clock));
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
         tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
                                                    impl.configuration.duration("events.keep")));
     }
+    if (roles.sync) {
+        tasks.spawn("verify", verify_on_schedule(impl.executor, impl.clock, impl.configuration,
+                                                 impl.options.projection, *impl.store, queries(),
+                                                 impl.progress, impl.verified));
+    }
+    tasks.spawn("store health", impl.store_health.watch());
+    tasks.spawn("bus health", impl.bus_health.watch());
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {
         return !impl.capturing || impl.captured_here.standing_by();
     }));

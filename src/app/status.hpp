@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/configuration.hpp"
+#include "health.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
+#include "postgres/slot_watch.hpp"
 #include "sync/progress.hpp"
+#include "telemetry/rate_window.hpp"
+#include "verification.hpp"
 
 namespace netbuild::app {
 
@@ -20,26 +25,40 @@ struct StatusPorts {
     /// Null in a process that does not capture.
     const sync::Progress* progress;
 };
+/// How fast events and documents were made in the last minute.
+struct ProgressRates {
+    RateWindow events, documents, transactions;
+    /// Reads the counters every second, until cancelled.
+    awaitable<result<void>> follow(const sync::Progress& progress, Clock& clock);
+};
+/// What a process knows of its capture.
+struct StatusSources {
+    const sync::Progress& progress;
+    const Configuration& configuration;
+    const std::string& engine;
+    const Clock& clock;
+    const std::optional<VerifyOutcome>& verified;
+    const ProgressRates& rates;
+    /// Null without a slot.
+    const postgres::SlotWatch* slot;
+};
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);
 /// GET /v1/sync: what the capturing process knows without asking anyone.
-[[nodiscard]] Value cached_status(const sync::Progress& progress,
-                                  const Configuration& configuration, const Clock& clock,
-                                  bool capturing);
+[[nodiscard]] Value cached_status(const StatusSources& sources, bool capturing);
 /// Why this process is not ready; empty if it is.
-awaitable<std::vector<std::string>> unready_reasons(DocumentStore& store, EventBus& bus,
-                                                    const sync::Progress& progress, bool capturing);
+[[nodiscard]] std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
+                                                       const sync::Progress& progress,
+                                                       bool capturing);
 
 /// Prometheus' text exposition of the progress.
 class Metrics {
 public:
-    Metrics(const sync::Progress& progress, const Clock& clock)
-        : progress_(progress), clock_(clock) {}
+    explicit Metrics(const StatusSources& sources) : sources_(sources) {}
     [[nodiscard]] std::string text() const;
 
 private:
-    const sync::Progress& progress_;
-    const Clock& clock_;
+    const StatusSources& sources_;
 };
 
 } // namespace netbuild::app

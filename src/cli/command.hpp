@@ -35,7 +35,9 @@ void add_status(Registry registry);
 void add_queries(Registry registry);
 void add_events(Registry registry);
 void add_verify(Registry registry);
+void add_resync(Registry registry);
 void add_record(Registry registry);
+void add_deadletter(Registry registry);
 void add_doctor(Registry registry);
 void add_config(Registry registry);
 

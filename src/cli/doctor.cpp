@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "postgres/slot_watch.hpp"
 #include "redis/redis_bus.hpp"
 #include "sync/pipeline.hpp"
 
@@ -77,6 +78,28 @@ void check_settings(const postgres::Rows& rows, Findings& findings) {
     }
 }
 
+void check_slot(const postgres::SlotReading& slot, Findings& findings) {
+    constexpr int little_left_percent = 25;
+    if (!slot.exists) {
+        ok(findings, "slot", "not there yet: the first start makes it and loads the engine's data");
+    } else if (!slot.usable()) {
+        findings.push_back({"slot", "error", "its WAL is lost",
+                            "start netbuild serve: it loads the read model anew and says the gap"});
+    } else if (slot.limit_bytes && slot.safe_bytes &&
+               *slot.safe_bytes < *slot.limit_bytes / 100 * little_left_percent) {
+        findings.push_back(
+            {"slot", "warning",
+             fmt::format("{} MB of WAL until it is lost, of {} MB (max_slot_wal_keep_size)",
+                         *slot.safe_bytes / 1'000'000, *slot.limit_bytes / 1'000'000),
+             slot.active ? "raise max_slot_wal_keep_size; see what slows capture: netbuild status"
+                         : "start netbuild serve, or raise max_slot_wal_keep_size"});
+    } else {
+        ok(findings, "slot",
+           fmt::format("{}, WAL {}, {} MB kept", slot.active ? "active" : "not active",
+                       slot.wal_status, slot.retained_bytes / 1'000'000));
+    }
+}
+
 awaitable<result<void>> check_postgres(app::Application& application, Findings& findings) {
     const auto& configuration = application.configuration();
     CO_TRY(auto connection,
@@ -126,19 +149,8 @@ awaitable<result<void>> check_postgres(app::Application& application, Findings& 
              "Camunda's history-removal-time-strategy: start writes a third less WAL"});
     }
     CO_TRY(const auto slot,
-           co_await connection->query(
-               {"select active, wal_status from pg_replication_slots where slot_name = $1",
-                {configuration.text("engine.slot")}}));
-    if (slot.count() == 0) {
-        ok(findings, "slot", "not there yet: the first start makes it and loads the engine's data");
-    } else if (slot.text(0, 1) == "lost") {
-        findings.push_back({"slot", "error", "its WAL is lost",
-                            "drop it: the next start loads the read model anew"});
-    } else {
-        ok(findings, "slot",
-           fmt::format("{}, WAL {}", slot.text(0, 0) == "t" ? "active" : "not active",
-                       slot.text(0, 1)));
-    }
+           co_await postgres::read_slot(*connection, configuration.text("engine.slot")));
+    check_slot(slot, findings);
     co_return result<void>{};
 }
 

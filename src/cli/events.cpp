@@ -37,6 +37,11 @@ awaitable<result<void>> events(app::Application& application, Options options, b
             co_return fail(ErrorCode::invalid_argument,
                            "--from: must be a Position, such as 23803720-12");
         after = *parsed;
+        CO_TRY(const Position removed_upto, co_await application.queries().event_horizon());
+        if (after < removed_upto) {
+            print_event(*gap_event(after, removed_upto, "retention"), json);
+            after = removed_upto;
+        }
     }
     constexpr std::size_t page = 500;
     std::size_t printed = 0;

@@ -21,7 +21,9 @@ int main(int argc, char** argv) {
     cli::add_queries(registry);
     cli::add_events(registry);
     cli::add_verify(registry);
+    cli::add_resync(registry);
     cli::add_record(registry);
+    cli::add_deadletter(registry);
     cli::add_doctor(registry);
     cli::add_config(registry);
     try {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "running_server.hpp"
 #include "sync/pipeline.hpp"
 
 namespace netbuild::cli {
@@ -20,7 +21,18 @@ void flatten(const Value& value, const std::string& path,
 }
 
 awaitable<result<void>> status(app::Application& application, bool json) {
-    const Value answer = co_await application.status();
+    Value answer = co_await application.status();
+    // A server that runs knows better how far it is and how fast; one that only reads does not.
+    const auto server = co_await ask_running_server(application);
+    const Value* state = server ? server->find("state") : nullptr;
+    const bool known = state && state->string_or() != "reading" && state->string_or() != "standby";
+    if (known) {
+        for (const auto& member : *server) {
+            if (member.key != "servers" && !member.value.is_null())
+                answer.get_if<Object>()->set(member.key, member.value);
+        }
+    }
+    answer.get_if<Object>()->set("from", known ? "a running server" : "two readings");
     if (json) {
         print_json(answer);
     } else {

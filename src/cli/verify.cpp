@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "command.hpp"
 
-#include <unistd.h>
-
 #include <fmt/format.h>
 
-#include "postgres/engine_snapshot.hpp"
-#include "sync/verify.hpp"
+#include "load_client.hpp"
+#include "telemetry/progress_bar.hpp"
 
 namespace netbuild::cli {
 namespace {
 
-/// The capture may be a little behind the snapshot.
-constexpr std::chrono::seconds catch_up_max{60};
+/// More than these are mended by a load of everything.
+constexpr std::size_t repair_instances_max = 10'000;
 
-void print(const sync::VerifyReport& report, bool json) {
+/// `left` is what a repair left over; null without one.
+void print(const sync::VerifyReport& report, const sync::VerifyReport* left, bool json) {
     if (json) {
         Array differences;
         for (const auto& one : report.differences) {
@@ -24,12 +23,15 @@ void print(const sync::VerifyReport& report, bool json) {
                                             {"expected", one.expected},
                                             {"found", one.found}});
         }
-        print_json(Object{{"position", to_string(report.position)},
-                          {"documents", static_cast<std::int64_t>(report.documents)},
-                          {"differenceCount", static_cast<std::int64_t>(report.difference_count)},
-                          {"newer", static_cast<std::int64_t>(report.newer)},
-                          {"retained", static_cast<std::int64_t>(report.retained)},
-                          {"differences", std::move(differences)}});
+        Object answer{{"position", to_string(report.position)},
+                      {"documents", static_cast<std::int64_t>(report.documents)},
+                      {"differenceCount", static_cast<std::int64_t>(report.difference_count)},
+                      {"newer", static_cast<std::int64_t>(report.newer)},
+                      {"retained", static_cast<std::int64_t>(report.retained)},
+                      {"differences", std::move(differences)}};
+        if (left)
+            answer.append("differencesLeft", static_cast<std::int64_t>(left->difference_count));
+        print_json(answer);
         return;
     }
     std::vector<std::vector<std::string>> rows;
@@ -38,61 +40,73 @@ void print(const sync::VerifyReport& report, bool json) {
                         one.expected.substr(0, 60), one.found.substr(0, 60)});
     }
     if (!rows.empty()) print_table({"COLLECTION", "ID", "FIELD", "ENGINE", "STORED"}, rows);
-    fmt::print("{} documents compared at {}: {} differences, {} changed since, {} outlived their "
-               "history\n",
+    fmt::print("{} documents compared at {}: {} differences, {} process instances kept changing, "
+               "{} documents outlived their history\n",
                report.documents, to_string(report.position), report.difference_count, report.newer,
                report.retained);
+    if (left) fmt::print("repaired: {} differences are left\n", left->difference_count);
 }
 
-awaitable<result<void>> verify(app::Application& application, bool json) {
-    const auto& configuration = application.configuration();
-    if (configuration.text("engine.source") != "wal") {
-        co_return fail(ErrorCode::unsupported,
-                       "verify compares with Camunda's database: engine.source must be wal");
+awaitable<result<sync::VerifyPorts>> ports_with_progress(app::Application& application,
+                                                         std::shared_ptr<ProgressBar> bar) {
+    CO_TRY(auto ports, co_await application.verify_ports());
+    Clock& clock = application.clock();
+    ports.on_progress = [bar, &clock](const sync::VerifyReport& so_far) {
+        bar->update(so_far.documents, 0, clock.monotonic());
+    };
+    co_return std::move(ports);
+}
+
+/// Loads what differs, through the worker that captures, and compares that again.
+awaitable<result<sync::VerifyReport>>
+repair(app::Application& application, sync::ProjectionOptions options, sync::VerifyReport report) {
+    LoadWish wish;
+    wish.all = report.instances_to_load.size() > repair_instances_max;
+    if (!wish.all) {
+        wish.instances.assign(report.instances_to_load.begin(), report.instances_to_load.end());
+        wish.definitions = report.load_definitions;
+        wish.standalone_tasks = report.load_standalone_tasks;
     }
+    CO_TRY_VOID(co_await load_and_wait(application, std::move(wish)));
+    CO_TRY(auto ports, co_await application.verify_ports());
+    co_return co_await sync::verify_again(std::move(ports), std::move(options), std::move(report));
+}
+
+awaitable<result<void>> verify(app::Application& application, bool json, bool mend) {
     CO_TRY_VOID(co_await application.connect(false, {}));
-    CO_TRY(const auto options, app::pipeline_options(configuration));
-    CO_TRY(const auto checkpoint, co_await application.store().checkpoint(options.engine));
-    if (!checkpoint)
-        co_return fail(ErrorCode::not_found,
-                       "the read model is empty: has `netbuild serve` run on it?");
-    CO_TRY(auto snapshot,
-           co_await postgres::take_snapshot(
-               application.executor(), application.clock(), app::postgres_options(configuration),
-               configuration.text("engine.schema"), checkpoint->position.epoch()));
-    query::Freshness fresh;
-    fresh.kind = query::Freshness::Kind::position;
-    fresh.position = snapshot->position();
-    fresh.wait = catch_up_max;
-    CO_TRY_VOID(co_await application.queries().wait(fresh));
-    const bool terminal = isatty(STDERR_FILENO) == 1;
-    const auto estimate = snapshot->instances_estimate();
-    CO_TRY(const auto report,
-           co_await sync::verify(*snapshot, application.store(), options.projection,
-                                 [=](const sync::VerifyReport& so_far) {
-                                     if (terminal)
-                                         fmt::print(stderr, "\r{} documents of {} instances",
-                                                    so_far.documents, estimate);
-                                 }));
-    if (terminal) fmt::print(stderr, "\n");
-    print(report, json);
-    if (report.difference_count > 0) {
+    CO_TRY(const auto options, app::pipeline_options(application.configuration()));
+    auto bar = std::make_shared<ProgressBar>("verify", "documents compared",
+                                             application.clock().monotonic());
+    CO_TRY(auto ports, co_await ports_with_progress(application, bar));
+    CO_TRY(auto report, co_await sync::verify(std::move(ports), options.projection));
+    bar->finish();
+    if (report.difference_count == 0 || !mend) {
+        print(report, nullptr, json);
+        if (report.difference_count == 0) co_return result<void>{};
         co_return fail(ErrorCode::difference_found,
                        fmt::format("{} differences", report.difference_count));
     }
-    co_return result<void>{};
+    CO_TRY(const auto left, co_await repair(application, options.projection, report));
+    print(report, &left, json);
+    if (left.difference_count == 0) co_return result<void>{};
+    co_return fail(ErrorCode::difference_found,
+                   fmt::format("{} differences are left after the repair", left.difference_count));
 }
 
 } // namespace
 
 void add_verify(Registry registry) {
+    auto mend = std::make_shared<bool>(false);
     CLI::App* command =
         registry.add("verify", "compare every document with the engine's tables at one Position");
-    command->callback([registry] {
-        registry.chosen = [registry] {
+    command->add_flag("--repair", *mend,
+                      "load what differs anew, through the worker that captures");
+    command->callback([registry, mend] {
+        registry.chosen = [registry, mend] {
             const bool json = registry.common.json;
-            return run(registry.common,
-                       [json](app::Application& application) { return verify(application, json); });
+            return run(registry.common, [json, mend](app::Application& application) {
+                return verify(application, json, *mend);
+            });
         };
     });
 }

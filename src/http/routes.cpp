@@ -67,7 +67,7 @@ Response json_response(const Value& body) {
 
 /// "domain:acme": does the event belong to it? An empty room has all.
 bool in_room(const std::string& room, const StreamEvent& event) {
-    if (room.empty()) return true;
+    if (room.empty() || event.type == gap_event_type) return true; // what is missing, nobody knows
     const auto colon = room.find(':');
     const std::string_view kind = std::string_view(room).substr(0, colon);
     const std::string_view id = std::string_view(room).substr(colon + 1);
@@ -113,7 +113,7 @@ awaitable<Response> Routes::plain(const Request& request, bool& found) {
     found = true;
     if (request.path == "/healthz") co_return json_response(Object{{"status", "ok"}});
     if (request.path == "/readyz") {
-        const auto reasons = co_await ports_.unready();
+        const auto reasons = ports_.unready();
         Array list;
         for (const std::string& reason : reasons)
             list.emplace_back(reason);
@@ -222,10 +222,20 @@ awaitable<void> Routes::stream(Request request, Stream& stream) {
     Position after;
     if (start && *start) {
         after = **start;
+        if (!co_await tell_removed(after, stream)) co_return;
     } else if (auto last = co_await ports_.bus.last()) {
         after = *last;
     }
     (void)co_await follow(after, std::string(query_parameter(request, "room")), stream);
+}
+
+/// A reader that resumes from before the oldest event that is kept is told so.
+awaitable<result<void>> Routes::tell_removed(Position& after, Stream& stream) {
+    CO_TRY(const Position removed_upto, co_await ports_.queries.event_horizon());
+    if (after >= removed_upto) co_return result<void>{};
+    CO_TRY_VOID(co_await stream.write(sse(*gap_event(after, removed_upto, "retention"))));
+    after = removed_upto;
+    co_return result<void>{};
 }
 
 /// What the event stream does not hold any more is read from the store.

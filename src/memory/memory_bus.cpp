@@ -7,19 +7,25 @@ namespace netbuild {
 
 awaitable<result<void>> MemoryBus::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events, Position known) {
-    if (last_ < known) co_return last_;
+awaitable<result<Position>> MemoryBus::append(std::vector<StreamEventPtr> events,
+                                              AppendTerms terms) {
+    if (newest() < terms.last) co_return newest();
     for (StreamEventPtr& event : events) {
-        if (event->position <= last_) continue;
-        last_ = event->position;
+        if (event->position <= newest()) continue;
+        if (options_.announce && event->position > terms.announced) options_.announce(*event);
         events_.push_back(std::move(event));
         if (events_.size() > options_.events_max) events_.pop_front();
     }
     appended_.notify_all();
-    co_return last_;
+    co_return newest();
 }
 
-awaitable<result<Position>> MemoryBus::last() { co_return last_; }
+void MemoryBus::lose_after(Position position) {
+    while (!events_.empty() && events_.back()->position > position)
+        events_.pop_back();
+}
+
+awaitable<result<Position>> MemoryBus::last() { co_return newest(); }
 
 awaitable<result<Position>> MemoryBus::first() {
     co_return events_.empty() ? Position{} : events_.front()->position;

@@ -37,7 +37,26 @@ void MemoryStore::write(const DocumentWrite& write) {
     }
 }
 
+result<void> MemoryStore::check_fence(const std::string& engine, std::uint64_t generation) const {
+    const auto& known = collection(collections::sync_checkpoints);
+    const auto found = known.find(engine);
+    const auto claimed = found == known.end() ? 0 : claimed_generation(found->second.body);
+    if (claimed > generation) return fenced_off(engine, generation, claimed);
+    return {};
+}
+
+awaitable<result<std::uint64_t>> MemoryStore::claim(std::string engine) {
+    Document& document = collections_[std::string(collections::sync_checkpoints)][engine];
+    const std::uint64_t generation = claimed_generation(document.body) + 1;
+    document.body =
+        std::make_shared<const Value>(claim_document(engine, document.body, generation));
+    co_return generation;
+}
+
 awaitable<result<void>> MemoryStore::apply(std::shared_ptr<const ApplyBatch> batch) {
+    if (batch->fence) CO_TRY_VOID(check_fence(batch->fence->engine, batch->fence->generation));
+    if (batch->checkpoint)
+        CO_TRY_VOID(check_fence(batch->checkpoint->engine, batch->checkpoint->generation));
     for (const auto& event : batch->events)
         write(event);
     for (const auto& part : batch->parts)
@@ -60,8 +79,7 @@ awaitable<result<std::optional<Checkpoint>>> MemoryStore::checkpoint(std::string
     const auto& known = collection(collections::sync_checkpoints);
     const auto found = known.find(engine);
     if (found == known.end()) co_return std::optional<Checkpoint>();
-    CO_TRY(Checkpoint checkpoint, parse_checkpoint(*found->second.body));
-    co_return std::optional(std::move(checkpoint));
+    co_return parse_checkpoint(found->second.body);
 }
 
 awaitable<result<void>> MemoryStore::erase_checkpoint(std::string engine) {

@@ -21,6 +21,8 @@ using PoolPtr = std::unique_ptr<mongoc_client_pool_t, Deleter<mongoc_client_pool
 using CollectionPtr = std::unique_ptr<mongoc_collection_t, Deleter<mongoc_collection_destroy>>;
 using CursorPtr = std::unique_ptr<mongoc_cursor_t, Deleter<mongoc_cursor_destroy>>;
 using BulkPtr = std::unique_ptr<mongoc_bulk_operation_t, Deleter<mongoc_bulk_operation_destroy>>;
+using FindAndModifyPtr =
+    std::unique_ptr<mongoc_find_and_modify_opts_t, Deleter<mongoc_find_and_modify_opts_destroy>>;
 using SessionPtr = std::unique_ptr<mongoc_client_session_t, Deleter<mongoc_client_session_destroy>>;
 
 /// A document that libbson reads in place.
@@ -49,9 +51,13 @@ public:
         bson_destroy(&reply_);
         return &reply_;
     }
+    /// By its dotted path; 0 where there is none.
     [[nodiscard]] std::int64_t integer(const char* key) const {
-        bson_iter_t iterator;
-        return bson_iter_init_find(&iterator, &reply_, key) ? bson_iter_as_int64(&iterator) : 0;
+        bson_iter_t iterator, found;
+        return bson_iter_init(&iterator, &reply_) &&
+                       bson_iter_find_descendant(&iterator, key, &found)
+                   ? bson_iter_as_int64(&found)
+                   : 0;
     }
     [[nodiscard]] bool has_label(const char* label) const {
         return mongoc_error_has_label(&reply_, label);

@@ -69,18 +69,41 @@ Error to_error(const bson_error_t& error, const Reply* reply = nullptr) {
     }
 }
 
-/// Replaces the document if it is older: one pipeline update whose outcome needs no interpretation.
-Object guarded_replace(const Value& body, std::string_view version_path, const char* older,
-                       std::int64_t version) {
-    return Object{
-        {"", Array{Object{
-                 {"$replaceWith",
-                  Object{{"$cond",
-                          Array{Object{{older, Array{Object{{"$ifNull", Array{version_path,
-                                                                              std::int64_t{-1}}}},
-                                                     version}}},
-                                Object{{"$literal", body}}, "$$ROOT"}}}}}}}};
+/// {older: [path, version]}, where what is not there is the oldest.
+Object is_older(std::string_view path, const char* older, std::int64_t version) {
+    return Object{{older, Array{Object{{"$ifNull", Array{path, std::int64_t{-1}}}}, version}}};
 }
+
+/// Replaces the document if `condition` holds for it: one pipeline update whose outcome needs no
+/// interpretation.
+Object guarded_replace(const Value& body, Object condition) {
+    return Object{
+        {"", Array{Object{{"$replaceWith",
+                           Object{{"$cond", Array{std::move(condition), Object{{"$literal", body}},
+                                                  "$$ROOT"}}}}}}}};
+}
+
+/// A pipeline is an array, which libmongoc takes as a document whose keys are indices: here the
+/// member "". Other updates are as they are.
+class Update {
+public:
+    explicit Update(const Object& object) : document_(object) {
+        bson_iter_t iterator;
+        if (!bson_iter_init_find(&iterator, document_.get(), "") ||
+            !BSON_ITER_HOLDS_ARRAY(&iterator))
+            return;
+        const std::uint8_t* data = nullptr;
+        std::uint32_t size = 0;
+        bson_iter_array(&iterator, &size, &data);
+        is_pipeline_ = bson_init_static(&pipeline_, data, size);
+    }
+    [[nodiscard]] const bson_t* get() const { return is_pipeline_ ? &pipeline_ : document_.get(); }
+
+private:
+    Bson document_;
+    bson_t pipeline_;
+    bool is_pipeline_ = false;
+};
 
 } // namespace
 
@@ -207,32 +230,16 @@ public:
                 mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
         } else {
             const Bson selector(Object{{"_id", write.id}});
-            const Bson update(write.kind == DocumentWrite::Kind::insert_only
-                                  ? Object{{"$setOnInsert", *write.body}}
-                                  : guarded_replace(*write.body, "$sync.lsn", "$lt",
-                                                    static_cast<std::int64_t>(write.lsn)));
-            added = add_update(bulk, selector, update, upsert, error);
+            const Update update(
+                write.kind == DocumentWrite::Kind::insert_only
+                    ? Object{{"$setOnInsert", *write.body}}
+                    : guarded_replace(*write.body, is_older("$sync.lsn", "$lt",
+                                                            static_cast<std::int64_t>(write.lsn))));
+            added = mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), update.get(),
+                                                               upsert.get(), &error);
         }
         if (!added) return to_error(error);
         return {};
-    }
-
-    /// A pipeline is an array, which libbson takes as a document whose keys are indices: the member
-    /// "".
-    static bool add_update(mongoc_bulk_operation_t* bulk, const Bson& selector, const Bson& update,
-                           const Bson& options, bson_error_t& error) {
-        bson_iter_t iterator;
-        if (bson_iter_init_find(&iterator, update.get(), "") && BSON_ITER_HOLDS_ARRAY(&iterator)) {
-            const std::uint8_t* data = nullptr;
-            std::uint32_t size = 0;
-            bson_iter_array(&iterator, &size, &data);
-            bson_t pipeline;
-            bson_init_static(&pipeline, data, size);
-            return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), &pipeline,
-                                                              options.get(), &error);
-        }
-        return mongoc_bulk_operation_update_one_with_opts(bulk, selector.get(), update.get(),
-                                                          options.get(), &error);
     }
 
     static result<void> write_bulk(Client& client,
@@ -257,7 +264,10 @@ public:
 
     /// All of them durable, or a failure after which any may be. Bulks of different process
     /// instances run at a time; of one document there is one write, so their order does not matter.
-    awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes) {
+    /// Beside them the fence is looked at, for the stage that comes next.
+    awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes,
+                                      const std::optional<Fence>& fence) {
+        if (writes.empty() && !fence) co_return result<void>{};
         constexpr std::size_t small = 16;
         const std::size_t bulks = writes.size() <= small ? 1 : options_.parallel_bulks;
         std::vector<std::vector<const DocumentWrite*>> parts(bulks);
@@ -277,26 +287,61 @@ public:
                                 return write_bulk(client, part);
                             }));
         }
+        if (fence) group.spawn("fence", check_fence(*fence));
         co_await group.join();
         if (failure) co_return std::move(*failure);
         co_return result<void>{};
     }
 
+    /// The generation that is stored after the update, which creates the document if need be.
+    static result<std::uint64_t> modify_checkpoint(Client& client, const std::string& engine,
+                                                   const bson_t* update) {
+        const auto collection = client.collection(collections::sync_checkpoints);
+        const Bson selector(Object{{"_id", engine}});
+        static const Bson fields(Object{{"generation", 1}});
+        const mongo::FindAndModifyPtr options(mongoc_find_and_modify_opts_new());
+        mongoc_find_and_modify_opts_set_update(options.get(), update);
+        mongoc_find_and_modify_opts_set_fields(options.get(), fields.get());
+        mongoc_find_and_modify_opts_set_flags(
+            options.get(), static_cast<mongoc_find_and_modify_flags_t>(
+                               MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW));
+        Reply reply;
+        bson_error_t error;
+        if (!mongoc_collection_find_and_modify_with_opts(collection.get(), selector.get(),
+                                                         options.get(), reply.out(), &error))
+            return to_error(error, &reply);
+        return static_cast<std::uint64_t>(reply.integer("value.generation"));
+    }
+
     awaitable<result<void>> move_checkpoint(const Checkpoint& checkpoint) {
         return with_client([checkpoint](Client& client) -> result<void> {
-            const auto collection = client.collection(collections::sync_checkpoints);
             const auto number = static_cast<std::int64_t>(checkpoint.position.number);
-            const Bson selector(Object{{"_id", checkpoint.engine}});
-            const Bson update(
-                guarded_replace(checkpoint_document(checkpoint), "$number", "$lte", number));
-            const Bson upsert(Object{{"upsert", true}});
-            const mongo::BulkPtr bulk(
-                mongoc_collection_create_bulk_operation_with_opts(collection.get(), nullptr));
-            bson_error_t error;
-            Reply reply;
-            if (!add_update(bulk.get(), selector, update, upsert, error)) return to_error(error);
-            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0)
-                return to_error(error, &reply);
+            const auto generation = static_cast<std::int64_t>(checkpoint.generation);
+            const Update update(
+                guarded_replace(checkpoint_document(checkpoint),
+                                Object{{"$and", Array{is_older("$generation", "$lte", generation),
+                                                      is_older("$number", "$lte", number)}}}));
+            TRY(const auto claimed, modify_checkpoint(client, checkpoint.engine, update.get()));
+            if (claimed > checkpoint.generation)
+                return fenced_off(checkpoint.engine, checkpoint.generation, claimed);
+            return {};
+        });
+    }
+
+    awaitable<result<std::uint64_t>> claim(std::string engine) {
+        // Counted twice if the answer was lost: greater than any before all the same.
+        return with_client([engine = std::move(engine)](Client& client) {
+            const Bson update(Object{{"$inc", Object{{"generation", std::int64_t{1}}}}});
+            return modify_checkpoint(client, engine, update.get());
+        });
+    }
+
+    awaitable<result<void>> check_fence(const Fence& fence) {
+        return with_client([fence](Client& client) -> result<void> {
+            TRY(const auto found, find_ids(client, collections::sync_checkpoints, {fence.engine}));
+            const auto claimed = found.empty() ? 0 : claimed_generation(found.front());
+            if (claimed > fence.generation)
+                return fenced_off(fence.engine, fence.generation, claimed);
             return {};
         });
     }
@@ -409,18 +454,22 @@ awaitable<result<void>> MongoStore::ping() {
 }
 
 awaitable<result<void>> MongoStore::apply(std::shared_ptr<const ApplyBatch> batch) {
-    CO_TRY_VOID(co_await impl_->write_all(batch->events));
-    CO_TRY_VOID(co_await impl_->write_all(batch->parts));
-    CO_TRY_VOID(co_await impl_->write_all(batch->documents));
+    // An event is the same whoever writes it: only what comes after has to be fenced off.
+    CO_TRY_VOID(co_await impl_->write_all(batch->events, batch->fence));
+    const bool both = !batch->parts.empty() && !batch->documents.empty();
+    CO_TRY_VOID(co_await impl_->write_all(batch->parts, both ? batch->fence : std::nullopt));
+    CO_TRY_VOID(co_await impl_->write_all(batch->documents, std::nullopt));
     if (batch->checkpoint) CO_TRY_VOID(co_await impl_->move_checkpoint(*batch->checkpoint));
     co_return result<void>{};
 }
 
+awaitable<result<std::uint64_t>> MongoStore::claim(std::string engine) {
+    return impl_->claim(std::move(engine));
+}
+
 awaitable<result<std::optional<Checkpoint>>> MongoStore::checkpoint(std::string engine) {
     CO_TRY(const auto found, co_await get(collections::sync_checkpoints, {std::move(engine)}));
-    if (!found.front()) co_return std::optional<Checkpoint>();
-    CO_TRY(Checkpoint checkpoint, parse_checkpoint(*found.front()));
-    co_return std::optional(std::move(checkpoint));
+    co_return parse_checkpoint(found.front());
 }
 
 awaitable<result<void>> MongoStore::erase_checkpoint(std::string engine) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ports/checkpoint_document.hpp"
 
+#include <fmt/format.h>
+
 namespace netbuild {
 namespace {
 
@@ -68,6 +70,7 @@ Object checkpoint_document(const Checkpoint& checkpoint) {
         loads.emplace_back(load_object(load));
     return Object{{"_id", checkpoint.engine},
                   {"slot", checkpoint.slot},
+                  {"generation", static_cast<std::int64_t>(checkpoint.generation)},
                   {"position", to_string(checkpoint.position)},
                   {"number", static_cast<std::int64_t>(checkpoint.position.number)},
                   {"lsn", to_string(checkpoint.position.lsn())},
@@ -81,8 +84,30 @@ Object checkpoint_document(const Checkpoint& checkpoint) {
                   {"at", Date{checkpoint.at_us / 1000}}};
 }
 
-result<Checkpoint> parse_checkpoint(const Value& document) {
+std::uint64_t claimed_generation(const ValuePtr& document) {
+    const Value* generation = document ? document->at_path("generation") : nullptr;
+    return static_cast<std::uint64_t>(generation ? generation->integer_or() : 0);
+}
+
+Object claim_document(const std::string& engine, const ValuePtr& stored, std::uint64_t generation) {
+    Object document = stored ? *stored->get_if<Object>() : Object{{"_id", engine}};
+    document.set("generation", static_cast<std::int64_t>(generation));
+    return document;
+}
+
+Error fenced_off(const std::string& engine, std::uint64_t generation, std::uint64_t claimed) {
+    return fail(ErrorCode::conflict,
+                fmt::format("another worker has taken {} over (claim {}, ours is {})", engine,
+                            claimed, generation));
+}
+
+result<std::optional<Checkpoint>> parse_checkpoint(const ValuePtr& stored) {
+    if (!stored) return std::optional<Checkpoint>();
+    const Value& document = *stored;
     Checkpoint checkpoint;
+    checkpoint.generation = claimed_generation(stored);
+    if (!document.at_path("position") && checkpoint.generation > 0)
+        return std::optional<Checkpoint>(); // claimed, and nothing written since
     const auto text = [&](std::string_view key) { return text_at(document, key); };
     checkpoint.engine = text("_id");
     checkpoint.slot = text("slot");
@@ -101,7 +126,7 @@ result<Checkpoint> parse_checkpoint(const Value& document) {
     const Value* at = document.at_path("at");
     if (const Date* date = at ? at->get_if<Date>() : nullptr)
         checkpoint.at_us = date->milliseconds * 1000;
-    return checkpoint;
+    return std::optional(std::move(checkpoint));
 }
 
 } // namespace netbuild

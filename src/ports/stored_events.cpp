@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ports/stored_events.hpp"
 
+#include "model/collections.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild {
@@ -30,6 +31,35 @@ std::vector<StreamEventPtr> stream_events(const Value& document) {
         events.push_back(std::move(event));
     }
     return events;
+}
+
+StreamEventPtr gap_event(Position from, Position to, std::string_view reason) {
+    auto event = std::make_shared<StreamEvent>();
+    event->position = to;
+    event->type = gap_event_type;
+    append_json(event->payload, Object{{"position", to_string(to)},
+                                       {"from", to_string(from)},
+                                       {"to", to_string(to)},
+                                       {"reason", reason}});
+    return event;
+}
+
+DocumentWrite event_horizon_write(Position removed_upto) {
+    DocumentWrite write;
+    write.collection = collections::sync_checkpoints;
+    write.id = event_horizon_id;
+    write.lsn = removed_upto.number;
+    write.body = std::make_shared<const Value>(
+        Object{{"_id", write.id},
+               {"removedUpto", to_string(removed_upto)},
+               {"sync", Object{{"lsn", static_cast<std::int64_t>(removed_upto.number)}}}});
+    return write;
+}
+
+Position event_horizon(const Value* document) {
+    const Value* text = document ? document->at_path("removedUpto") : nullptr;
+    const auto parsed = parse_position(text ? text->string_or() : std::string_view{});
+    return parsed ? *parsed : Position{};
 }
 
 } // namespace netbuild

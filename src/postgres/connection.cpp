@@ -46,6 +46,8 @@ ErrorCode code_of(std::string_view sqlstate) {
     if (sqlstate.starts_with("08") || sqlstate.starts_with("57P") || sqlstate.starts_with("53")) {
         return ErrorCode::unavailable;
     }
+    // duplicate_object, unique_violation: another worker has made it.
+    if (sqlstate == "42710" || sqlstate == "23505") return ErrorCode::conflict;
     if (sqlstate.starts_with("40")) return ErrorCode::conflict;
     if (sqlstate.starts_with("22") || sqlstate.starts_with("42"))
         return ErrorCode::invalid_argument;
@@ -81,8 +83,11 @@ std::string ConnectionOptions::address() const {
 }
 
 struct Connection::Impl {
-    Impl(asio::any_io_executor executor, std::string name)
-        : descriptor(std::move(executor)), address(std::move(name)) {}
+    Impl(asio::any_io_executor executor, Clock& time, std::string name, Clock::duration limit)
+        : clock(time),
+          answer_limit(limit),
+          descriptor(std::move(executor)),
+          address(std::move(name)) {}
     ~Impl() { release(); }
 
     /// The socket is libpq's: Asio must let go of it before libpq closes it.
@@ -109,8 +114,22 @@ struct Connection::Impl {
     }
 
     awaitable<result<void>> wait(asio::posix::stream_descriptor::wait_type what) {
+        if (deadline) co_return co_await wait_until_deadline(what);
         const auto [ec] = co_await descriptor.async_wait(what, asio::as_tuple(asio::use_awaitable));
         if (ec) co_return fail(ErrorCode::cancelled, "PostgreSQL " + address);
+        co_return result<void>{};
+    }
+    awaitable<result<void>> wait_until_deadline(asio::posix::stream_descriptor::wait_type what) {
+        using namespace asio::experimental::awaitable_operators;
+        auto first = co_await (descriptor.async_wait(what, asio::as_tuple(asio::use_awaitable)) ||
+                               clock.sleep(deadline->left(clock)));
+        if (first.index() == 1) {
+            CO_TRY_VOID(std::get<1>(std::move(first)));
+            co_return fail(ErrorCode::unavailable,
+                           fmt::format("PostgreSQL {}: no answer in time", address));
+        }
+        if (std::get<0>(std::get<0>(first)))
+            co_return fail(ErrorCode::cancelled, "PostgreSQL " + address);
         co_return result<void>{};
     }
 
@@ -143,8 +162,12 @@ struct Connection::Impl {
                 const bool denied =
                     message.find("authentication") != std::string_view::npos ||
                     message.find("no password supplied") != std::string_view::npos ||
+                    message.find("no pg_hba.conf entry") != std::string_view::npos ||
                     message.find("role \"") != std::string_view::npos;
                 Error error = lost();
+                if (message.find("certificate file") != std::string_view::npos ||
+                    message.find("private key file") != std::string_view::npos)
+                    co_return fail(ErrorCode::invalid_configuration, error.detail());
                 co_return denied ? fail(ErrorCode::unauthorized, error.detail()) : error;
             }
             assign(); // libpq may have gone on to another address
@@ -156,6 +179,22 @@ struct Connection::Impl {
         co_return result<void>{};
     }
 
+    /// Of the statement under way.
+    class Limit {
+    public:
+        Limit(Impl& impl, Clock::duration time) : impl_(impl) {
+            impl_.deadline.emplace(impl.clock, time);
+        }
+        ~Limit() { impl_.deadline.reset(); }
+        Limit(const Limit&) = delete;
+
+    private:
+        Impl& impl_;
+    };
+
+    Clock& clock;
+    const Clock::duration answer_limit;
+    std::optional<Deadline> deadline;
     asio::posix::stream_descriptor descriptor;
     std::unique_ptr<PGconn, Finish> connection;
     std::string address;
@@ -192,7 +231,10 @@ Connection::connect(asio::any_io_executor executor, Clock& clock, ConnectionOpti
     }
     keys.push_back(nullptr);
     values.push_back(nullptr);
-    auto impl = std::make_unique<Impl>(executor, options.address());
+    const auto limit = options.statement_timeout == Clock::duration::zero()
+                           ? options.answer_time_max
+                           : options.statement_timeout + options.answer_grace;
+    auto impl = std::make_unique<Impl>(executor, clock, options.address(), limit);
     impl->connection.reset(PQconnectStartParams(keys.data(), values.data(), 0));
     if (!impl->connection) co_return fail(ErrorCode::out_of_memory, "libpq");
     if (PQstatus(impl->connection.get()) == CONNECTION_BAD) co_return impl->lost();
@@ -220,6 +262,7 @@ awaitable<result<Rows>> Connection::query(Statement statement) {
 }
 
 awaitable<result<std::vector<Rows>>> Connection::pipeline(std::vector<Statement> statements) {
+    const Impl::Limit limit(*impl_, impl_->answer_limit);
     PGconn* connection = impl_->connection.get();
     if (PQenterPipelineMode(connection) == 0) co_return impl_->lost();
     std::vector<bool> wanted; // for each command sent: are its rows an answer
@@ -270,6 +313,11 @@ awaitable<result<std::vector<Rows>>> Connection::pipeline(std::vector<Statement>
 }
 
 awaitable<result<Rows>> Connection::simple(std::string sql) {
+    return simple(std::move(sql), impl_->answer_limit);
+}
+
+awaitable<result<Rows>> Connection::simple(std::string sql, Clock::duration time) {
+    const Impl::Limit limit(*impl_, time);
     if (PQsendQuery(impl_->connection.get(), sql.c_str()) == 0) co_return impl_->lost();
     CO_TRY_VOID(co_await impl_->flush());
     Rows last;
@@ -289,7 +337,39 @@ awaitable<result<Rows>> Connection::simple(std::string sql) {
     co_return last;
 }
 
+awaitable<result<void>> Connection::start_copies(std::string sql) {
+    if (PQsendQuery(impl_->connection.get(), sql.c_str()) == 0) co_return impl_->lost();
+    co_return co_await impl_->flush();
+}
+
+awaitable<result<bool>> Connection::next_copy() {
+    std::optional<Error> error;
+    while (true) {
+        CO_TRY(const ResultPtr result, co_await impl_->next_result());
+        if (!result) break;
+        const auto status = PQresultStatus(result.get());
+        if (status == PGRES_COPY_OUT) co_return true;
+        if (status != PGRES_FATAL_ERROR) continue; // the end of the one before
+        if (!error) error = impl_->failed(result.get());
+        if (PQstatus(impl_->connection.get()) == CONNECTION_BAD) break;
+    }
+    if (error) co_return std::move(*error);
+    co_return false;
+}
+
+result<Connection::CopyOut> Connection::copy_row(std::span<char>& row) {
+    char* bytes = nullptr;
+    const int length = PQgetCopyData(impl_->connection.get(), &bytes, 1);
+    impl_->copied.reset(bytes);
+    if (length == 0) return CopyOut::wait;
+    if (length == -1) return CopyOut::end; // next_copy() says whether it is a good one
+    if (length < 0) return impl_->lost();
+    row = {bytes, static_cast<std::size_t>(length)};
+    return CopyOut::row;
+}
+
 awaitable<result<void>> Connection::start_copy_both(std::string sql) {
+    const Impl::Limit limit(*impl_, impl_->answer_limit);
     if (PQsendQuery(impl_->connection.get(), sql.c_str()) == 0) co_return impl_->lost();
     CO_TRY_VOID(co_await impl_->flush());
     CO_TRY(const ResultPtr result, co_await impl_->next_result());
@@ -319,6 +399,8 @@ awaitable<result<void>> Connection::wait_readable() {
     if (PQconsumeInput(impl_->connection.get()) == 0) co_return impl_->lost();
     co_return result<void>{};
 }
+
+void Connection::interrupt() { impl_->descriptor.cancel(); }
 
 awaitable<result<void>> Connection::copy_write(std::string bytes) {
     if (PQputCopyData(impl_->connection.get(), bytes.data(), static_cast<int>(bytes.size())) != 1) {

@@ -9,7 +9,8 @@ namespace netbuild::postgres {
 
 awaitable<result<std::unique_ptr<EngineSnapshot>>>
 take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions options,
-              std::string schema, std::uint32_t epoch, ChangeSource::SnapshotTaken taken) {
+              std::string schema, std::uint32_t epoch, ChangeSource::SnapshotTaken taken,
+              std::size_t connections) {
     CO_TRY(auto connection, co_await Connection::connect(executor, clock, options));
     CO_TRY(auto columns, co_await check_engine(*connection, schema));
     CO_TRY(const Rows own, co_await connection->query({"select pg_backend_pid()"}));
@@ -32,6 +33,7 @@ take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions op
     loading.columns = std::move(columns);
     loading.position = Position::at(epoch, lsn);
     loading.at_us = clock.utc_us();
+    loading.connections = connections;
     CO_TRY(auto loader, co_await SnapshotLoader::open(executor, clock, std::move(loading)));
     co_return std::unique_ptr<EngineSnapshot>(std::move(loader));
 }

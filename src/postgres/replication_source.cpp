@@ -2,10 +2,12 @@
 #include "postgres/replication_source.hpp"
 
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "postgres/engine_snapshot.hpp"
+#include "postgres/slot_watch.hpp"
 #include "publication.hpp"
 #include "runtime/signal.hpp"
 #include "runtime/task_group.hpp"
@@ -35,18 +37,17 @@ void append_big_endian(std::string& out, std::uint64_t value) {
 
 constexpr std::size_t xlog_data_header = 1 + 8 + 8 + 8;
 constexpr std::size_t keepalive_size = 1 + 8 + 8 + 1;
+/// A new slot waits for the write transactions that are open.
+constexpr std::chrono::hours create_slot_time_max{1};
 
 } // namespace
 
 class ReplicationSource::Impl {
 public:
     Impl(asio::any_io_executor executor, Clock& clock, Options options)
-        : executor_(executor),
-          clock_(clock),
-          options_(std::move(options)),
-          tasks_(executor, [](const std::string&, const Error& error) {
-              log::debug("replication status: {}", error.message());
-          }) {}
+        : executor_(executor), clock_(clock), options_(std::move(options)) {
+        make_tasks();
+    }
 
     awaitable<result<SourceIdentity>> identify() {
         CO_TRY(auto connection, co_await connect_replication());
@@ -69,6 +70,7 @@ public:
     awaitable<result<std::unique_ptr<EngineSnapshot>>> open(SourceStart start) {
         epoch_ = start.epoch;
         CO_TRY(auto connection, co_await connect());
+        CO_TRY_VOID(co_await check_free(*connection)); // one that stands by asks for no more
         CO_TRY(auto columns, co_await postgres::check_engine(*connection, options_.schema));
         CO_TRY_VOID(co_await postgres::ensure_publication(*connection, options_.publication,
                                                           options_.schema, columns));
@@ -79,10 +81,14 @@ public:
             from = start.after->lsn();
             CO_TRY(confirmed_, co_await check_slot(*connection, from));
         } else {
+            CO_TRY_VOID(co_await take_load_guard());
             CO_TRY_VOID(co_await drop_slot(*connection));
             CO_TRY(snapshot, co_await create_slot(std::move(columns), from));
         }
-        decoder_.emplace(PgoutputDecoder::Options{.schema = options_.schema, .epoch = epoch_});
+        decoder_.emplace(
+            PgoutputDecoder::Options{.schema = options_.schema,
+                                     .epoch = epoch_,
+                                     .part_bytes_max = options_.transaction_memory_max});
         // To resume after a transaction is not to say that it is durable.
         if (!start.after) confirmed_ = from;
         received_ = from;
@@ -100,7 +106,7 @@ public:
             CO_TRY(const auto message, stream_->copy_read());
             if (!message) {
                 if (!batch.transactions.empty() || received_ > known) break;
-                CO_TRY_VOID(co_await stream_->wait_readable());
+                CO_TRY_VOID(co_await wait_for_server());
                 continue;
             }
             CO_TRY(auto transaction, take_message(*message));
@@ -109,8 +115,10 @@ public:
                 CO_TRY_VOID(co_await send_status());
             }
             if (!transaction) continue;
-            received_ = std::max(received_, transaction->position.lsn());
-            if (transaction->empty()) continue;
+            const Extent extent = transaction->extent;
+            if (extent != Extent::part)
+                received_ = std::max(received_, transaction->position.lsn());
+            if (extent == Extent::whole && transaction->empty()) continue;
             bytes += transaction->bytes();
             batch.transactions.push_back(std::move(*transaction));
             if (batch.transactions.size() >= options_.batch_transactions_max ||
@@ -126,15 +134,17 @@ public:
     void confirm(Position durable) { confirmed_ = std::max(confirmed_, durable.lsn()); }
 
     awaitable<void> close() {
-        co_await tasks_.stop();
+        co_await tasks_->stop();
+        make_tasks(); // a group that was stopped stays so
         stream_.reset();
+        load_guard_.reset();
         streaming_ = false;
     }
 
     awaitable<result<std::unique_ptr<EngineSnapshot>>> snapshot(SnapshotTaken taken) {
-        CO_TRY(auto snapshot,
-               co_await postgres::take_snapshot(executor_, clock_, options_.connection,
-                                                options_.schema, epoch_, std::move(taken)));
+        CO_TRY(auto snapshot, co_await postgres::take_snapshot(
+                                  executor_, clock_, options_.connection, options_.schema, epoch_,
+                                  std::move(taken), options_.load_connections));
         // An idle stream, too, passes the snapshot's Position.
         CO_TRY(auto connection, co_await connect());
         CO_TRY_VOID(co_await connection->query(
@@ -158,12 +168,21 @@ public:
     }
 
 private:
+    void make_tasks() {
+        tasks_.emplace(executor_, [](const std::string& name, const Error& error) {
+            log::debug("{}: {}", name, error.message());
+        });
+    }
     awaitable<result<std::unique_ptr<Connection>>> connect() {
         return Connection::connect(executor_, clock_, options_.connection);
     }
     awaitable<result<std::unique_ptr<Connection>>> connect_replication() {
         auto options = options_.connection;
         options.parameters["replication"] = "database";
+        options.parameters["options"] = fmt::format(
+            "-c wal_sender_timeout={}",
+            std::chrono::duration_cast<std::chrono::milliseconds>(options_.wal_sender_timeout)
+                .count());
         return Connection::connect(executor_, clock_, std::move(options));
     }
 
@@ -176,6 +195,27 @@ private:
     [[nodiscard]] Error in_use(std::string_view pid) const {
         return fail(ErrorCode::slot_in_use,
                     fmt::format("slot {} is active for pid {}", options_.slot, pid));
+    }
+
+    awaitable<result<void>> check_free(Connection& connection) {
+        if (options_.temporary_slot) co_return result<void>{};
+        CO_TRY(const Rows slot, co_await slot_row(connection));
+        if (slot.count() > 0 && slot.text(0, 0) == "t") co_return in_use(slot.text(0, 5));
+        co_return result<void>{};
+    }
+
+    /// Back pressure is no silence: only what is waited for can be late.
+    awaitable<result<void>> wait_for_server() {
+        waiting_since_ = clock_.monotonic();
+        auto readable = co_await stream_->wait_readable();
+        waiting_since_.reset();
+        if (!std::exchange(silent_, false) || readable) co_return readable;
+        co_return fail(
+            ErrorCode::unavailable,
+            fmt::format("PostgreSQL {}: no byte for {} s, though answers are due",
+                        options_.connection.address(),
+                        std::chrono::duration_cast<std::chrono::seconds>(options_.receive_timeout)
+                            .count()));
     }
 
     /// Up to where it is confirmed.
@@ -206,6 +246,34 @@ private:
         co_return confirmed;
     }
 
+    /// A slot is in use only once its stream is read, and a first load comes before: meanwhile a
+    /// lock of the database keeps another worker from beginning its own. It goes with its
+    /// connection, which the server ends if this process hangs.
+    awaitable<result<void>> take_load_guard() {
+        if (options_.temporary_slot) co_return result<void>{};
+        CO_TRY(auto connection, co_await connect());
+        CO_TRY_VOID(co_await connection->simple(fmt::format(
+            "set idle_session_timeout = {}",
+            std::chrono::duration_cast<std::chrono::milliseconds>(options_.wal_sender_timeout)
+                .count())));
+        CO_TRY(const Rows locked,
+               co_await connection->query({"select pg_try_advisory_lock(hashtextextended($1, 0))",
+                                           {"netbuild load " + options_.slot}}));
+        if (locked.text(0, 0) != "t")
+            co_return fail(ErrorCode::slot_in_use,
+                           fmt::format("another worker loads for slot {}", options_.slot));
+        load_guard_ = std::move(connection);
+        tasks_->spawn("load guard", keep_load_guard());
+        co_return result<void>{};
+    }
+    awaitable<result<void>> keep_load_guard() {
+        while (const std::shared_ptr<Connection> guard = load_guard_) {
+            CO_TRY_VOID(co_await guard->query({"select 1"}));
+            CO_TRY_VOID(co_await clock_.sleep(options_.status_interval));
+        }
+        co_return result<void>{};
+    }
+
     awaitable<result<void>> drop_slot(Connection& connection) {
         if (options_.temporary_slot) co_return result<void>{};
         CO_TRY(const Rows slot, co_await slot_row(connection));
@@ -221,12 +289,10 @@ private:
                                                                    Lsn& from) {
         log::info("creating slot {}: waits for all open write transactions of the cluster",
                   options_.slot);
-        CO_TRY(const Rows made,
-               co_await stream_->simple(
-                   fmt::format("CREATE_REPLICATION_SLOT {} {} LOGICAL pgoutput {}",
-                               postgres::quote_identifier(options_.slot),
-                               options_.temporary_slot ? "TEMPORARY" : "",
-                               options_.temporary_slot ? "NOEXPORT_SNAPSHOT" : "EXPORT_SNAPSHOT")));
+        CO_TRY(const Rows made, co_await stream_->simple(postgres::create_slot_command(
+                                                             options_.slot, options_.temporary_slot,
+                                                             stream_->server_version()),
+                                                         create_slot_time_max));
         CO_TRY(from, parse_lsn(made.text(0, 1)));
         if (options_.temporary_slot) co_return std::unique_ptr<EngineSnapshot>();
         postgres::SnapshotLoader::Options options;
@@ -236,7 +302,7 @@ private:
         options.columns = std::move(columns);
         options.position = Position::at(epoch_, from);
         options.at_us = clock_.utc_us();
-        options.instances = options_.load_instances;
+        options.connections = options_.load_connections;
         CO_TRY(auto loader,
                co_await postgres::SnapshotLoader::open(executor_, clock_, std::move(options)));
         co_return std::unique_ptr<EngineSnapshot>(std::move(loader));
@@ -250,7 +316,8 @@ private:
             postgres::quote_identifier(options_.slot), to_string(start_from_),
             postgres::quote_literal(postgres::quote_identifier(options_.publication)))));
         streaming_ = true;
-        tasks_.spawn("replication status", send_statuses());
+        load_guard_.reset();
+        tasks_->spawn("replication status", send_statuses());
         co_return result<void>{};
     }
 
@@ -286,6 +353,11 @@ private:
         while (true) {
             CO_TRY_VOID(co_await clock_.sleep(std::min<Clock::duration>(
                 options_.status_interval, std::chrono::milliseconds(500))));
+            if (waiting_since_ && clock_.monotonic() - *waiting_since_ > options_.receive_timeout) {
+                silent_ = true;
+                stream_->interrupt();
+                co_return result<void>{};
+            }
             if (confirmed_ == told && clock_.monotonic() - told_at < options_.status_interval)
                 continue;
             told = confirmed_;
@@ -300,18 +372,21 @@ private:
         append_big_endian(status, to_number(confirmed_)); // flushed
         append_big_endian(status, to_number(confirmed_)); // applied
         append_big_endian(status, static_cast<std::uint64_t>(clock_.utc_us() - postgres_epoch_us));
-        status.push_back('\0');
+        status.push_back('\1'); // an answer is wanted: silence then means that the server is away
         return stream_->copy_write(std::move(status));
     }
 
     asio::any_io_executor executor_;
     Clock& clock_;
     Options options_;
-    TaskGroup tasks_;
+    std::optional<TaskGroup> tasks_; // of one open()
     std::unique_ptr<Connection> stream_;
+    std::shared_ptr<Connection> load_guard_;
     std::optional<PgoutputDecoder> decoder_;
     std::uint32_t epoch_ = 0;
     Lsn start_from_{}, received_{}, confirmed_{}, wal_end_{};
+    std::optional<Clock::duration> waiting_since_; // for a byte of the server
+    bool silent_ = false;
     bool streaming_ = false;
     bool reply_wanted_ = false;
 };

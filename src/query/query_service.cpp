@@ -2,6 +2,7 @@
 #include "query/query_service.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -11,6 +12,7 @@
 #include "filters.hpp"
 #include "model/collections.hpp"
 #include "ports/query_order.hpp"
+#include "ports/stored_events.hpp"
 #include "query/rest_shapes.hpp"
 #include "wire/json.hpp"
 
@@ -462,12 +464,38 @@ awaitable<result<Answer>> QueryService::definition(std::string id) {
 
 awaitable<result<std::vector<ValuePtr>>> QueryService::stored_events(Position after,
                                                                      std::size_t documents) {
+    const auto number = static_cast<std::int64_t>(after.number);
+    const auto ordinal =
+        static_cast<std::int32_t>(std::min<std::uint32_t>(after.ordinal, INT32_MAX));
+    // The document that holds `after` may hold events behind it; a transaction may have many more
+    // documents than a page.
+    Query around;
+    around.collection = collections::events;
+    around.filter.all = {{"lsn", Op::equal, number}, {"ordinal", Op::less_or_equal, ordinal}};
+    around.sort = {{"ordinal", true}};
+    around.limit = 1;
+    CO_TRY(std::vector<ValuePtr> found, co_await ports_.store.find(std::move(around)));
     Query query;
     query.collection = collections::events;
-    query.filter.all = {{"lsn", Op::greater_or_equal, static_cast<std::int64_t>(after.number)}};
+    query.filter.all = {{"lsn", Op::greater_or_equal, number}};
     query.sort = {{"lsn", false}, {"ordinal", false}};
-    query.limit = documents;
-    co_return co_await ports_.store.find(std::move(query));
+    query.after = {number, ordinal, ""};
+    if (!found.empty()) {
+        query.after = {number, *found.front()->at_path("ordinal"), *found.front()->at_path("_id")};
+        const auto events = stream_events(*found.front());
+        if (events.empty() || events.back()->position <= after) found.clear();
+    }
+    query.limit = documents - std::min(documents, found.size());
+    CO_TRY(auto rest, co_await ports_.store.find(std::move(query)));
+    std::move(rest.begin(), rest.end(), std::back_inserter(found));
+    co_return found;
+}
+
+awaitable<result<Position>> QueryService::event_horizon() {
+    std::vector<std::string> id{std::string(event_horizon_id)};
+    CO_TRY(const auto found,
+           co_await ports_.store.get(collections::sync_checkpoints, std::move(id)));
+    co_return netbuild::event_horizon(found.front().get());
 }
 
 } // namespace netbuild::query

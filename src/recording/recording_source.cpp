@@ -32,7 +32,9 @@ public:
     result<void> open(SourceStart start) {
         TRY(RecordingFile file, RecordingFile::open(options_.path));
         decoder_.emplace(
-            PgoutputDecoder::Options{.schema = file.header().schema, .epoch = start.epoch});
+            PgoutputDecoder::Options{.schema = file.header().schema,
+                                     .epoch = start.epoch,
+                                     .part_bytes_max = options_.transaction_memory_max});
         after_ = start.after;
         upto_ = start.after.value_or(Position::at(start.epoch, file.header().start));
         file_.emplace(std::move(file));
@@ -54,9 +56,13 @@ public:
             if (!decoded) return std::move(decoded).error().within(options_.path);
             if (!*decoded) continue;
             Transaction& transaction = **decoded;
-            if (after_ && transaction.position <= *after_) continue;
-            upto_ = std::max(upto_, transaction.position);
-            if (transaction.empty()) continue;
+            const bool part = transaction.extent == Extent::part;
+            // A part has the commit record's begin: before the last one's end is that one.
+            if (after_ && (part ? transaction.position.number < after_->number
+                                : transaction.position <= *after_))
+                continue;
+            if (!part) upto_ = std::max(upto_, transaction.position);
+            if (transaction.extent == Extent::whole && transaction.empty()) continue;
             bytes += transaction.bytes();
             batch.transactions.push_back(std::move(transaction));
         }

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/redis/connection.hpp>
 #include <boost/url/parse.hpp>
@@ -18,10 +19,12 @@ namespace redis = boost::redis;
 
 namespace {
 
-/// KEYS[1] the stream; ARGV: an id that the stream has had, then id, type, domainId, executionId,
-/// processInstanceId, payload for each event. Ids are compared as text, for a Lua number holds 53
-/// bits. It stops at the first failure (out of memory), so that a retry finds no hole; what it
-/// appended it publishes; it returns the last id.
+/// KEYS[1] the stream; ARGV: the last entry that the stream must have at least, the newest event
+/// that was published before, then id, type, domainId, executionId, processInstanceId, payload for
+/// each event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first
+/// failure (out of memory), so that a retry finds no hole; it returns the last entry's id. Where
+/// entries were deleted the stream still refuses ids up to its last generated one: it is set back,
+/// or begun anew where the server does not let it.
 constexpr std::string_view append_script = R"lua(
 local function parts(id)
   local dash = string.find(id, '-', 1, true)
@@ -37,21 +40,30 @@ local function after(id, last)
   if an ~= bn then return greater(an, bn) end
   return greater(ao, bo)
 end
-local last = '0-0'
+local last, generated = '0-0', '0-0'
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then
   for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then last = info[i + 1] end
+    if info[i] == 'last-generated-id' then generated = info[i + 1] end
+    if info[i] == 'last-entry' and info[i + 1] then last = info[i + 1][1] end
   end
 end
 if after(ARGV[1], last) then return last end
-for i = 2, #ARGV, 6 do
+for i = 3, #ARGV, 6 do
   if after(ARGV[i], last) then
+    if not after(ARGV[i], generated) then
+      local set = redis.pcall('XSETID', KEYS[1], last)
+      if type(set) == 'table' and set.err then
+        redis.call('DEL', KEYS[1])
+        return '0-0'
+      end
+      generated = last
+    end
     local added = redis.pcall('XADD', KEYS[1], ARGV[i], 'type', ARGV[i + 1], 'domainId', ARGV[i + 2],
       'executionId', ARGV[i + 3], 'processInstanceId', ARGV[i + 4], 'payload', ARGV[i + 5])
     if type(added) == 'table' and added.err then return last end
     last = ARGV[i]
-    redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5])
+    if after(ARGV[i], ARGV[2]) then redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5]) end
   end
 end
 return last
@@ -93,6 +105,59 @@ result<Target> parse_url(const std::string& text) {
     target.address = fmt::format("{}:{}", target.config.addr.host, target.config.addr.port);
     return target;
 }
+
+/// Why there is no connection. The connection mends itself and gives no reason to who waits for it;
+/// its log does, and so does the check of the certificate.
+class Trouble {
+public:
+    /// A line of the connection's log.
+    void take(std::string_view line) {
+        if (line.starts_with("Setup request execution: success")) {
+            last_.clear();
+            certificate_.clear();
+        } else if (line.starts_with("Failed") || line.starts_with("Error") ||
+                   line.starts_with("Setup request execution")) {
+            last_ = line;
+        }
+    }
+    void certificate(std::string why) { certificate_ = std::move(why); }
+    [[nodiscard]] bool refused() const {
+        return last_.find("WRONGPASS") != std::string::npos ||
+               last_.find("NOAUTH") != std::string::npos ||
+               last_.find("NOPERM") != std::string::npos;
+    }
+    /// " (why)", or empty.
+    [[nodiscard]] std::string text() const {
+        if (!certificate_.empty()) return fmt::format(" ({})", certificate_);
+        return last_.empty() ? last_ : fmt::format(" ({})", last_);
+    }
+
+private:
+    std::string last_, certificate_;
+};
+
+/// Verifies the chain and, beyond what OpenSSL does by itself, that the certificate is the host's.
+class VerifyServer {
+public:
+    VerifyServer(const std::string& host, std::shared_ptr<Trouble> trouble)
+        : host_(host), names_(host), trouble_(std::move(trouble)) {}
+    bool operator()(bool chain_is_good, asio::ssl::verify_context& context) const {
+        const bool good = names_(chain_is_good, context);
+        if (!chain_is_good) {
+            trouble_->certificate(fmt::format(
+                "the server's certificate is not trusted: {}",
+                X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.native_handle()))));
+        } else if (!good) {
+            trouble_->certificate("the server's certificate is not for " + host_);
+        }
+        return good;
+    }
+
+private:
+    std::string host_;
+    asio::ssl::host_name_verification names_;
+    std::shared_ptr<Trouble> trouble_;
+};
 
 using Nodes = std::vector<redis::resp3::node>;
 
@@ -155,19 +220,25 @@ public:
         if (target->config.use_ssl) {
             boost::system::error_code ec;
             tls.set_verify_mode(asio::ssl::verify_peer, ec);
+            tls.set_verify_callback(VerifyServer(target->config.addr.host, trouble_), ec);
             if (options_.ca_file.empty()) {
                 tls.set_default_verify_paths(ec);
             } else {
                 tls.load_verify_file(options_.ca_file, ec);
             }
             if (ec) {
-                configuration_error_ = fail(ErrorCode::invalid_configuration,
-                                            fmt::format("redis.ca_file: {}", ec.message()));
+                configuration_error_ =
+                    fail(ErrorCode::invalid_configuration,
+                         fmt::format("redis.ca_file {}: {}", options_.ca_file, ec.message()));
                 return;
             }
         }
         connection_ = std::make_shared<redis::connection>(
-            executor, std::move(tls), redis::logger(redis::logger::level::disabled));
+            executor, std::move(tls),
+            redis::logger(redis::logger::level::info,
+                          [trouble = trouble_](redis::logger::level, std::string_view line) {
+                              trouble->take(line);
+                          }));
         // Reconnects until it is cancelled; the handler keeps it alive until then.
         connection_->async_run(target->config,
                                [connection = connection_](boost::system::error_code) {});
@@ -178,6 +249,12 @@ public:
 
     [[nodiscard]] Error away(std::string_view why) const {
         return fail(ErrorCode::unavailable, fmt::format("Redis {}: {}", address_, why));
+    }
+
+    /// With the reason that the connection itself has found.
+    [[nodiscard]] Error no_connection(std::string_view what) const {
+        if (!trouble_->refused()) return away(fmt::format("{}{}", what, trouble_->text()));
+        return fail(ErrorCode::unauthorized, fmt::format("Redis {}{}", address_, trouble_->text()));
     }
 
     template <class Answer>
@@ -192,7 +269,7 @@ public:
                                clock_.sleep(options_.timeout));
         if (first.index() == 1) {
             CO_TRY_VOID(std::get<1>(std::move(first)));
-            co_return away(fmt::format(
+            co_return no_connection(fmt::format(
                 "no answer within {} ms",
                 std::chrono::duration_cast<std::chrono::milliseconds>(options_.timeout).count()));
         }
@@ -202,14 +279,16 @@ public:
             if (state.cancelled() != asio::cancellation_type::none)
                 co_return fail(ErrorCode::cancelled, "Redis");
         }
-        if (ec) co_return away(ec.message());
+        if (ec) co_return no_connection(ec.message());
         auto& answer = std::get<0>(*response);
         if (answer.has_error()) {
             const std::string& diagnostic = answer.error().diagnostic;
             if (diagnostic.starts_with("OOM"))
                 co_return fail(ErrorCode::out_of_memory, "Redis " + address_);
-            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS"))
-                co_return fail(ErrorCode::unauthorized, "Redis " + address_);
+            if (diagnostic.starts_with("NOAUTH") || diagnostic.starts_with("WRONGPASS") ||
+                diagnostic.starts_with("NOPERM"))
+                co_return fail(ErrorCode::unauthorized,
+                               fmt::format("Redis {}: {}", address_, diagnostic));
             if (diagnostic.starts_with("NOSCRIPT")) co_return fail(ErrorCode::not_found, "script");
             co_return away(diagnostic);
         }
@@ -222,10 +301,10 @@ public:
         return request;
     }
 
-    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, Position known) {
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events, AppendTerms terms) {
         std::vector<std::string> arguments{std::string(append_script), "1", options_.stream,
-                                           to_string(known)};
-        arguments.reserve(4 + 6 * events.size());
+                                           to_string(terms.last), to_string(terms.announced)};
+        arguments.reserve(arguments.size() + 6 * events.size());
         for (const StreamEventPtr& event : events) {
             arguments.push_back(to_string(event->position));
             arguments.push_back(event->type);
@@ -242,7 +321,7 @@ public:
         if (!last && last.error().code() ==
                          ErrorCode::not_found) { // Redis was restarted or flushed its scripts
             digest_.clear();
-            co_return co_await append(std::move(events), known);
+            co_return co_await append(std::move(events), terms);
         }
         if (!last) co_return std::move(last).error();
         if (digest_.empty()) {
@@ -283,6 +362,7 @@ public:
     Options options_;
     Signal appended_;
     std::optional<Error> configuration_error_;
+    std::shared_ptr<Trouble> trouble_ = std::make_shared<Trouble>();
     std::shared_ptr<redis::connection> connection_;
     std::string address_;
     std::string digest_; // of the script, once Redis has it
@@ -299,14 +379,12 @@ awaitable<result<void>> RedisBus::ping() {
     co_return result<void>{};
 }
 
-awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events, Position known) {
-    return impl_->append(std::move(events), known);
+awaitable<result<Position>> RedisBus::append(std::vector<StreamEventPtr> events,
+                                             AppendTerms terms) {
+    return impl_->append(std::move(events), terms);
 }
 
-awaitable<result<Position>> RedisBus::last() {
-    // A stream that was trimmed empty still refuses ids up to its last one: the script knows it.
-    return impl_->append({}, {});
-}
+awaitable<result<Position>> RedisBus::last() { return impl_->append({}, {}); }
 
 awaitable<result<Position>> RedisBus::first() { return impl_->edge("XRANGE", "-", "+"); }
 

@@ -95,4 +95,13 @@ std::int64_t TimeZone::to_utc_ms(std::int64_t wall_ms) const noexcept {
     return wall_ms - std::int64_t{offset} * 1000;
 }
 
+std::int64_t TimeZone::to_wall_ms(std::int64_t utc_ms) const noexcept {
+    std::int32_t offset_s = first_offset_s_;
+    for (const Transition& transition : transitions_) {
+        if (transition.at_s * 1000 > utc_ms) break;
+        offset_s = transition.offset_s;
+    }
+    return utc_ms + std::int64_t{offset_s} * 1000;
+}
+
 } // namespace netbuild

@@ -48,6 +48,8 @@ public:
     result<void> apply(const ApplyBatch& batch) {
         TRY(Database * database, writer());
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
+        if (batch.fence)
+            TRY_VOID(check_fence(*database, batch.fence->engine, batch.fence->generation));
         for (const DocumentWrite& write : batch.events)
             TRY_VOID(write_document(*database, write));
         for (const DocumentWrite& write : batch.parts)
@@ -55,6 +57,8 @@ public:
         for (const DocumentWrite& write : batch.documents)
             TRY_VOID(write_document(*database, write));
         if (batch.checkpoint) {
+            TRY_VOID(
+                check_fence(*database, batch.checkpoint->engine, batch.checkpoint->generation));
             DocumentWrite write;
             write.collection = collections::sync_checkpoints;
             write.id = batch.checkpoint->engine;
@@ -63,6 +67,36 @@ public:
             TRY_VOID(write_document(*database, write));
         }
         return transaction.commit();
+    }
+
+    result<ValuePtr> stored_checkpoint(Database& database, const std::string& engine) {
+        TRY(auto found, get(database, collections::sync_checkpoints, {engine}));
+        return std::move(found.front());
+    }
+
+    /// Inside the writer's transaction: no claim can come between it and the commit.
+    result<void> check_fence(Database& database, const std::string& engine,
+                             std::uint64_t generation) {
+        TRY(const ValuePtr stored, stored_checkpoint(database, engine));
+        const auto claimed = claimed_generation(stored);
+        if (claimed > generation) return fenced_off(engine, generation, claimed);
+        return {};
+    }
+
+    result<std::uint64_t> claim(const std::string& engine) {
+        TRY(Database * database, writer());
+        TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
+        TRY(const ValuePtr stored, stored_checkpoint(*database, engine));
+        const std::uint64_t generation = claimed_generation(stored) + 1;
+        const Value* number = stored ? stored->at_path("number") : nullptr;
+        DocumentWrite write;
+        write.collection = collections::sync_checkpoints;
+        write.id = engine;
+        write.lsn = static_cast<std::uint64_t>(number ? number->integer_or() : 0);
+        write.body = std::make_shared<const Value>(claim_document(engine, stored, generation));
+        TRY_VOID(write_document(*database, write));
+        TRY_VOID(transaction.commit());
+        return generation;
     }
 
     result<std::vector<ValuePtr>> get(Database& database, std::string_view collection,
@@ -356,11 +390,14 @@ awaitable<result<void>> SqliteStore::apply(std::shared_ptr<const ApplyBatch> bat
     co_return co_await impl_->write([impl = impl_.get(), batch] { return impl->apply(*batch); });
 }
 
+awaitable<result<std::uint64_t>> SqliteStore::claim(std::string engine) {
+    co_return co_await impl_->write(
+        [impl = impl_.get(), engine = std::move(engine)] { return impl->claim(engine); });
+}
+
 awaitable<result<std::optional<Checkpoint>>> SqliteStore::checkpoint(std::string engine) {
     CO_TRY(const auto found, co_await get(collections::sync_checkpoints, {std::move(engine)}));
-    if (!found.front()) co_return std::optional<Checkpoint>();
-    CO_TRY(Checkpoint checkpoint, parse_checkpoint(*found.front()));
-    co_return std::optional(std::move(checkpoint));
+    co_return parse_checkpoint(found.front());
 }
 
 awaitable<result<void>> SqliteStore::erase_checkpoint(std::string engine) {

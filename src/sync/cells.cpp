@@ -12,17 +12,21 @@ int hex_digit(char c) {
 
 } // namespace
 
-Value date_value(const Cell& cell, const TimeZone& zone) {
+std::optional<Date> date_value(const Cell& cell, const TimeZone& zone) {
     const auto wall_ms = parse_wall_time(cell.text);
-    return wall_ms ? Value(Date{zone.to_utc_ms(*wall_ms)}) : Value();
+    if (!wall_ms) return std::nullopt;
+    return Date{zone.to_utc_ms(*wall_ms)};
 }
 
-std::string decode_bytea(std::string_view text) {
-    if (!text.starts_with("\\x")) return std::string(text);
+std::optional<std::string> decode_bytea(std::string_view text) {
+    if (!text.starts_with("\\x") || text.size() % 2 != 0) return std::nullopt;
     text.remove_prefix(2);
     std::string bytes(text.size() / 2, '\0');
     for (std::size_t i = 0; i < bytes.size(); ++i) {
-        bytes[i] = static_cast<char>(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
+        const int high = hex_digit(text[2 * i]);
+        const int low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        bytes[i] = static_cast<char>(high << 4 | low);
     }
     return bytes;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/document_cache.hpp"
 
+#include <algorithm>
+
 #include "model/collections.hpp"
 
 namespace netbuild::sync {
@@ -46,7 +48,20 @@ void DocumentCache::stamp(CachedDocument& document, std::uint64_t lsn, Date at) 
         document.edit().set("sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}, {"at", at}});
     }
     document.lsn_ = lsn;
-    if (!std::exchange(document.dirty_, true)) dirty_.push_back(&document);
+    mark(document);
+}
+
+void DocumentCache::mark(CachedDocument& document) {
+    if (std::exchange(document.dirty_, true)) return;
+    dirty_.push_back(&document);
+    dirty_bytes_ += document.bytes_;
+}
+
+void DocumentCache::adopt(const DocumentWrite& write) {
+    CachedDocument& document = put(write.collection, write.id, nullptr);
+    document.body_ = std::const_pointer_cast<Value>(write.body); // shared: edit() copies it
+    document.lsn_ = write.lsn;
+    mark(document);
 }
 
 CachedDocument* DocumentCache::find(std::string_view collection, std::string_view id) {
@@ -93,6 +108,7 @@ void DocumentCache::take_dirty(ApplyBatch& batch) {
         (part ? batch.parts : batch.documents).push_back(std::move(write));
     }
     dirty_.clear();
+    dirty_bytes_ = 0;
 }
 
 void DocumentCache::written(const ApplyBatch& batch) {
@@ -131,6 +147,12 @@ void DocumentCache::evict() {
     }
 }
 
+void DocumentCache::keep_removed(std::string_view collection, std::string_view id,
+                                 std::uint64_t lsn) {
+    CachedDocument* document = find(collection, id);
+    if (document && !document->exists()) document->lsn_ = std::max(document->lsn_, lsn);
+}
+
 void DocumentCache::forget_before(std::uint64_t lsn) {
     for (auto place = order_.begin(); place != order_.end();) {
         CachedDocument& document = **place;
@@ -149,7 +171,7 @@ void DocumentCache::clear() {
     order_.clear();
     dirty_.clear();
     documents_.clear();
-    bytes_ = 0;
+    bytes_ = dirty_bytes_ = 0;
 }
 
 } // namespace netbuild::sync

@@ -2,6 +2,7 @@
 #include "sync/event_retention.hpp"
 
 #include "model/collections.hpp"
+#include "ports/stored_events.hpp"
 
 namespace netbuild::sync {
 
@@ -24,6 +25,11 @@ awaitable<result<std::uint64_t>> remove_events_before(DocumentStore& store, Even
             upto = document->at_path("lsn")->integer_or();
         }
         if (upto < 0) co_return removed;
+        // First: a reader that resumes from before it has to be told, also if we die in between.
+        auto horizon = std::make_shared<ApplyBatch>();
+        horizon->parts.push_back(
+            event_horizon_write({static_cast<std::uint64_t>(upto), Position::last_ordinal}));
+        CO_TRY_VOID(co_await store.apply(std::move(horizon)));
         Filter filter;
         filter.all.push_back({"lsn", Condition::Operator::less_or_equal, upto});
         CO_TRY(const std::uint64_t count,

@@ -4,19 +4,18 @@
 #include <algorithm>
 #include <map>
 #include <utility>
+#include <variant>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include <fmt/format.h>
+
+#include "large_transaction.hpp"
 #include "model/collections.hpp"
 #include "telemetry/log.hpp"
 
 namespace netbuild::sync {
 namespace {
-
-/// Failures of a server that has to come back, as opposed to those that stay.
-bool mended_by_waiting(const Error& error) {
-    return error.transient() || error.code() == ErrorCode::slot_in_use;
-}
 
 std::size_t approximate_bytes(const ProjectedEvents& events) {
     std::size_t sum = 0;
@@ -35,8 +34,11 @@ Pipeline::Pipeline(const PipelineOptions& options, Ports ports, Progress& progre
       projector_(options_.projection, cache_),
       changed_(ports_.executor) {}
 
+Pipeline::~Pipeline() = default;
+
 awaitable<result<void>> Pipeline::retry(Error error, Backoff& backoff, std::string& trouble) {
-    if (!mended_by_waiting(error)) co_return error;
+    // Servers come back, and so does the stream when its worker ends; what else fails stays so.
+    if (!error.transient() && error.code() != ErrorCode::slot_in_use) co_return error;
     if (error.code() == ErrorCode::slot_in_use) {
         // No trouble: this worker is ready to take over, and says so once.
         if (!std::exchange(standing_by_, true)) log::info("{}", error.message());
@@ -62,12 +64,14 @@ awaitable<result<void>> Pipeline::run() {
             progress_.notify();
             // Each of them ends only by a failure, or when all is done: then the others are
             // stopped.
-            auto first = co_await (produce() || apply() || load());
-            outcome = std::visit([](auto& ended) { return std::move(ended); }, first);
+            auto first = co_await (produce() || apply() || load() || answer_letters());
+            outcome = std::visit([](auto&& ended) { return std::move(ended); }, std::move(first));
         }
+        large_.reset();
         co_await ports_.source.close();
         if (!outcome && outcome.error().code() == ErrorCode::conflict) {
             log::warning("{}; starting anew", outcome.error().message());
+            CO_TRY_VOID(co_await ports_.clock.sleep(options_.retry_first));
             continue;
         }
         progress_.state = State::stopped;
@@ -86,11 +90,13 @@ awaitable<result<void>> Pipeline::produce() {
             CO_TRY_VOID(co_await changed_.wait());
         auto batch = co_await ports_.source.next();
         if (!batch) {
-            if (!mended_by_waiting(batch.error())) co_return std::move(batch).error();
+            if (!batch.error().transient() && batch.error().code() != ErrorCode::slot_in_use)
+                co_return std::move(batch).error();
             CO_TRY_VOID(co_await reopen(batch.error()));
             continue;
         }
         CO_TRY_VOID(co_await project(*batch));
+        count();
         source_ended_ = batch->end;
         changed_.notify_all();
     }
@@ -103,9 +109,14 @@ awaitable<result<void>> Pipeline::produce() {
 awaitable<result<void>> Pipeline::reopen(const Error& lost) {
     Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
     Error error = lost;
+    large_.reset(); // it comes again from its begin
     while (true) {
         co_await ports_.source.close();
-        progress_.state = error.code() == ErrorCode::slot_in_use ? State::standby : State::retrying;
+        if (error.code() == ErrorCode::slot_in_use) {
+            co_return fail(ErrorCode::conflict,
+                           error.detail() + ": another worker, or our own lost connection");
+        }
+        progress_.state = State::retrying;
         CO_TRY_VOID(co_await retry(error, backoff, progress_.source_trouble));
         auto identity = co_await ports_.source.identify();
         if (!identity) {
@@ -124,6 +135,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
         if (opened) break;
         error = opened.error();
         if (error.code() == ErrorCode::not_found) {
+            progress_.slot_lost(error.detail());
             co_return fail(ErrorCode::conflict, "the replication slot is gone");
         }
     }
@@ -136,62 +148,128 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
 
 awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
     CO_TRY_VOID(co_await prefetch(batch.transactions));
+    if (snapshot_ && definitions_loaded_) CO_TRY_VOID(co_await load_unloaded(batch.transactions));
     for (Transaction& transaction : batch.transactions) {
-        if (transaction.position.number <= projected_.number && !projected_.is_zero()) continue;
-        while (full())
-            CO_TRY_VOID(co_await changed_.wait());
-        CO_TRY_VOID(co_await load_documents(transaction));
-        while (needs_load(transaction)) {
-            CO_TRY_VOID(co_await load_unloaded(batch.transactions));
-            CO_TRY_VOID(co_await load_documents(transaction));
+        if (transaction.extent != Extent::whole) {
+            CO_TRY_VOID(co_await gather(transaction));
+            continue;
         }
-        ProjectedEvents events;
-        projector_.project(transaction, events);
-        // Before the Position moves: the batch that moves it past the transaction publishes these.
-        // If the documents are taken meanwhile, their events are durable already.
-        if (events.replay_seen)
-            CO_TRY_VOID(co_await stored_events(transaction.position.number, events));
-        take_requests(transaction);
-        // No await between the change of the documents and the batch's upto: what is taken from the
-        // cache is always a whole number of transactions.
-        projected_ = transaction.position;
-        open_.upto = transaction.position;
-        open_.committed_at_us = transaction.committed_at_us;
-        ++open_.transactions;
-        progress_.captured = transaction.position;
-        progress_.captured_commit_us = transaction.committed_at_us;
-        open_.bytes += transaction.bytes() + approximate_bytes(events);
-        std::move(events.documents.begin(), events.documents.end(),
-                  std::back_inserter(open_.events));
-        std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
-        if (!applying_) changed_.notify_all();
+        if (transaction.position.number <= projected_.number && !projected_.is_zero()) continue;
+        std::uint32_t ordinal = 0;
+        CO_TRY_VOID(co_await fold(transaction, {}, ordinal));
     }
     projected_ = std::max(projected_, batch.upto);
     open_.upto = std::max(open_.upto, batch.upto);
     progress_.captured = std::max(progress_.captured, batch.upto);
+    co_return result<void>{};
+}
+
+void Pipeline::count() {
     const auto& counters = projector_.counters();
     progress_.transactions = counters.transactions;
     progress_.row_changes = counters.row_changes;
     progress_.events = counters.events;
     progress_.orphan_rows = counters.orphan_rows;
+}
+
+awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share share,
+                                       std::uint32_t& ordinal) {
+    while (full())
+        CO_TRY_VOID(co_await changed_.wait());
+    if (poisoned_ && poisoned_->position == transaction.position) CO_TRY_VOID(co_await drain());
+    CO_TRY_VOID(co_await load_documents(transaction));
+    while (needs_load(transaction)) {
+        CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
+        CO_TRY_VOID(co_await load_documents(transaction));
+    }
+    ProjectedEvents events;
+    events.next_ordinal = ordinal;
+    const bool alone = drained();
+    if (auto done = attempt(projector_, transaction, share.erased_elsewhere, events); !done) {
+        if (!poisoned_ || poisoned_->position != transaction.position)
+            poisoned_ = Poisoned{transaction.position, 0};
+        ++poisoned_->attempts;
+        // Documents that it left half changed lie among those of earlier transactions. After a new
+        // start from the checkpoint it is tried alone.
+        if (!alone) {
+            co_return fail(ErrorCode::conflict,
+                           fmt::format("transaction {}: {}",
+                                       netbuild::to_string(transaction.position),
+                                       done.error().message()));
+        }
+        CO_TRY(const bool mended,
+               co_await try_again(transaction, share, events, std::move(done).error()));
+        if (!mended) { // it is left out
+            events = {};
+            events.next_ordinal = ordinal;
+        }
+    }
+    folded_ = std::max(folded_, transaction.position);
+    take_requests(transaction);
+    note_removed(transaction);
+    // No await between the change of the documents and the batch's upto: what is taken from the
+    // cache is always a whole number of transactions, or of pieces of one, whose end moves upto.
+    if (transaction.extent != Extent::part) {
+        projected_ = transaction.position;
+        open_.upto = transaction.position;
+        open_.committed_at_us = transaction.committed_at_us;
+        progress_.captured_commit_us = transaction.committed_at_us;
+        progress_.captured = std::max(progress_.captured, transaction.position);
+    }
+    ++open_.transactions;
+    if (events.replay_seen) {
+        held_ = true;
+        CO_TRY_VOID(co_await number_replayed(transaction, events));
+        held_ = false;
+    }
+    ordinal = events.next_ordinal;
+    open_.bytes += transaction.bytes() + approximate_bytes(events);
+    std::move(events.documents.begin(), events.documents.end(), std::back_inserter(open_.events));
+    std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
+    if (!applying_) changed_.notify_all();
     co_return result<void>{};
 }
 
-/// A transaction that was applied before, in part at least: its events are those that were stored.
-awaitable<result<void>> Pipeline::stored_events(std::uint64_t number, ProjectedEvents& events) {
-    events.documents.clear();
-    events.stream.clear();
+/// A transaction that was applied before, in part at least. Of instances that hold it the events
+/// are those that were stored; the others were not reached, theirs go on behind.
+awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction,
+                                                  ProjectedEvents& events) {
+    constexpr std::size_t page = 50;
+    std::map<std::string, std::vector<ValuePtr>, std::less<>> stored;
+    for (const InstanceEvents& instance : events.unnumbered)
+        stored[instance.key];
     Query query;
     query.collection = collections::events;
-    query.filter.all.push_back(
-        {"lsn", Condition::Operator::equal, static_cast<std::int64_t>(number)});
+    query.filter.all.push_back({"lsn", Condition::Operator::equal,
+                                static_cast<std::int64_t>(transaction.position.number)});
+    query.filter.all.push_back({"ordinal", Condition::Operator::greater_or_equal,
+                                static_cast<std::int32_t>(events.next_ordinal)});
     query.sort.push_back({"ordinal", false});
-    query.limit = 100'000;
-    CO_TRY(const auto found,
-           co_await until_done([&] { return ports_.store.find(query); }, progress_.store_trouble));
-    for (const ValuePtr& document : found) {
-        for (auto& event : stream_events(*document))
-            events.stream.push_back(std::move(event));
+    query.limit = page;
+    for (bool more = true; more;) {
+        CO_TRY(const auto found, co_await until_done([&] { return ports_.store.find(query); },
+                                                     progress_.store_trouble));
+        more = found.size() == page;
+        for (const ValuePtr& document : found) {
+            const auto owner = stored.find(instance_key(*document));
+            more &= owner != stored.end(); // another piece's: all of this one's stand before
+            if (owner != stored.end()) owner->second.push_back(document);
+        }
+        if (more) query.after = {*found.back()->at_path("ordinal"), *found.back()->at_path("_id")};
+    }
+    const Date at{transaction.committed_at_us / 1000};
+    for (InstanceEvents& instance : events.unnumbered) {
+        const auto& documents = stored.find(instance.key)->second;
+        if (documents.empty() || !(instance.replayed || instance.events.empty())) {
+            events.number(std::move(instance), transaction.position, at);
+            continue;
+        }
+        for (const ValuePtr& document : documents) {
+            for (auto& event : netbuild::stream_events(*document)) {
+                events.next_ordinal = std::max(events.next_ordinal, event->position.ordinal + 1);
+                events.stream.push_back(std::move(event));
+            }
+        }
     }
     co_return result<void>{};
 }
@@ -216,6 +294,7 @@ awaitable<result<void>> Pipeline::prefetch(const std::vector<Transaction>& trans
     while (true) {
         std::set<DocumentKey> missing;
         for (const Transaction& transaction : transactions) {
+            if (transaction.extent != Extent::whole) continue;
             projector_.collect_missing(transaction, transaction.position > history_end_, missing);
             if (missing.size() >= options_.cache_documents_max / 2) break;
         }
@@ -239,17 +318,22 @@ awaitable<result<void>> Pipeline::load_documents(const Transaction& transaction)
 
 bool Pipeline::full() const {
     return cache_.dirty_count() >= options_.batch_documents_max ||
-           open_.bytes >= options_.batch_bytes_max;
+           open_.bytes + cache_.dirty_bytes() >= options_.batch_bytes_max;
 }
 
 bool Pipeline::worth_applying() const {
-    return open_.transactions > 0 || cache_.dirty_count() > 0 ||
+    if (held_) return false;
+    return open_.transactions > 0 || cache_.dirty_count() > 0 || !open_.letters.empty() ||
            load_changes_ != load_changes_durable_ || (source_ended_ && open_.upto > checkpointed_);
 }
 
 awaitable<result<void>> Pipeline::apply() {
     co_await asio::this_coro::throw_if_cancelled(false);
     while (true) {
+        if (held_) {
+            CO_TRY_VOID(co_await changed_.wait());
+            continue;
+        }
         if (worth_applying()) {
             CO_TRY_VOID(co_await apply_one(std::exchange(open_, Batch{.upto = open_.upto})));
             continue;
@@ -259,7 +343,8 @@ awaitable<result<void>> Pipeline::apply() {
             progress_.notify();
         }
         if (open_.upto <= checkpointed_) {
-            CO_TRY_VOID(co_await changed_.wait());
+            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
+            if (!worth_applying()) CO_TRY_VOID(co_await publish({}));
             continue;
         }
         const auto due = checkpointed_at_ + options_.idle_checkpoint_interval;
@@ -274,9 +359,10 @@ awaitable<result<void>> Pipeline::apply() {
 
 awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     applying_ = true;
-    auto writes = std::make_shared<ApplyBatch>();
+    auto writes = new_batch();
     writes->events = std::move(batch.events);
     cache_.take_dirty(*writes);
+    std::move(batch.letters.begin(), batch.letters.end(), std::back_inserter(writes->documents));
     writes->checkpoint = checkpoint_at(batch.upto);
     const std::uint64_t load_changes = load_changes_;
     changed_.notify_all(); // room for the next batch
@@ -304,29 +390,46 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     co_return result<void>{};
 }
 
-awaitable<result<void>> Pipeline::append(std::vector<StreamEventPtr> events) {
-    const Position newest = events.back()->position;
-    CO_TRY(const Position last, co_await ports_.bus.append(std::move(events), in_stream_));
-    if (last < in_stream_) {
-        log::warning("the event stream ends at {}, it had {}: what it lost is put in again",
-                     netbuild::to_string(last), netbuild::to_string(in_stream_));
-        co_return co_await refill_bus(checkpointed_); // `events` are among the durable ones
-    }
-    in_stream_ = last;
+/// False: the stream had lost entries and took nothing; `stream_last_` is where it ends now.
+awaitable<result<bool>> Pipeline::append(const std::vector<StreamEventPtr>& events) {
+    CO_TRY(const Position last, co_await ports_.bus.append(events, {stream_last_, announced_}));
+    bus_heard_at_ = ports_.clock.monotonic();
+    const bool whole = last >= stream_last_;
+    stream_last_ = last;
+    if (!whole) co_return false;
+    announced_ = std::max(announced_, last);
     // It stopped in the middle: what it has is refused the next time, the rest is taken.
-    if (last < newest) co_return fail(ErrorCode::out_of_memory, "event stream");
+    if (!events.empty() && last < events.back()->position)
+        co_return fail(ErrorCode::out_of_memory, "event stream");
+    co_return true;
+}
+
+/// A server that was emptied or came back with an older file says nothing by itself.
+awaitable<result<void>> Pipeline::check_bus() {
+    const std::vector<StreamEventPtr> nothing;
+    CO_TRY(const bool whole,
+           co_await until_done([&] { return append(nothing); }, progress_.bus_trouble));
+    if (!whole) CO_TRY_VOID(co_await refill_bus(checkpointed_));
     co_return result<void>{};
 }
 
 awaitable<result<void>> Pipeline::publish(std::vector<StreamEventPtr> events) {
+    if (events.empty() && ports_.clock.monotonic() >= bus_heard_at_ + options_.bus_check_interval) {
+        co_return co_await check_bus();
+    }
     std::size_t done = 0;
     while (done < events.size()) {
         const std::size_t count = std::min(options_.publish_events_max, events.size() - done);
         const std::vector<StreamEventPtr> part(events.begin() + static_cast<std::ptrdiff_t>(done),
                                                events.begin() +
                                                    static_cast<std::ptrdiff_t>(done + count));
-        CO_TRY_VOID(co_await until_done([&] { return append(part); }, progress_.bus_trouble));
-        done += count;
+        CO_TRY(const bool whole,
+               co_await until_done([&] { return append(part); }, progress_.bus_trouble));
+        if (whole) {
+            done += count;
+        } else { // all of `events` is durable: the refill may take in of it what it likes
+            CO_TRY_VOID(co_await refill_bus(checkpointed_));
+        }
     }
     co_return result<void>{};
 }

@@ -10,6 +10,9 @@
 // C + 1, and is loaded again.
 #include <algorithm>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "model/collections.hpp"
 #include "sync/load_request.hpp"
 #include "sync/pipeline.hpp"
@@ -20,22 +23,43 @@ namespace {
 
 /// Asked for and not there: remembered up to this many.
 constexpr std::size_t absent_max = 100'000;
+/// Removed by the engine's clean-up during a load: up to this many.
+constexpr std::size_t removed_max = 100'000;
 /// The stream passes a snapshot when a transaction commits within the round trip that takes it.
 constexpr int snapshot_attempts_max = 10;
 constexpr std::size_t scope_chunk_instances = 100;
 
 } // namespace
 
-void Pipeline::loads_changed() {
-    ++load_changes_;
+void Pipeline::show_load() {
     const bool some = !loads_.empty();
     progress_.load_id = some ? loads_.front().id : std::string();
     if (some) {
         progress_.load_instances = loads_.front().instances;
         progress_.load_instances_estimate = loads_.front().instances_estimate;
     }
-    changed_.notify_all();
     progress_.notify();
+}
+
+void Pipeline::loads_changed() {
+    ++load_changes_;
+    show_load();
+    changed_.notify_all();
+}
+
+/// With `Retention::follow`: a chunk that was read before brings the process instance back.
+void Pipeline::note_removed(const Transaction& transaction) {
+    if (load_number_ == 0 || options_.projection.retention != Retention::follow) return;
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        if (row.table != camunda::Table::hi_procinst || row.operation != RowOperation::erase)
+            continue;
+        removed_.emplace(row.text(camunda::hi_procinst::id));
+    }
+    if (removed_.size() <= removed_max) return;
+    log::warning("load: {} process instances were removed meanwhile: it takes a later snapshot",
+                 removed_.size());
+    load_number_ = 0;
 }
 
 void Pipeline::take_requests(const Transaction& transaction) {
@@ -72,6 +96,7 @@ awaitable<result<void>> Pipeline::load() {
         auto done = co_await load_one();
         load_number_ = 0;
         snapshot_.reset();
+        definitions_loaded_ = false;
         changed_.notify_all();
         if (done) {
             backoff.reset();
@@ -88,7 +113,7 @@ awaitable<result<void>> Pipeline::take_snapshot() {
     // here on until there is one, and if it was quicker, another one is taken.
     for (int attempt = 1;; ++attempt) {
         auto taken = co_await ports_.source.snapshot([this](Position position) {
-            if (projected_ > position) return false;
+            if (std::max(projected_, folded_) > position) return false;
             load_number_ = position.number + 1;
             return true;
         });
@@ -109,6 +134,7 @@ awaitable<result<void>> Pipeline::load_one() {
     if (!snapshot_) CO_TRY_VOID(co_await take_snapshot());
     const Position position = snapshot_->position();
     absent_.clear();
+    removed_.clear();
     LoadState& load = loads_.front(); // a deque: what is added at its end moves nothing
     if (load.base == 0) load.base = load_number_;
     load.instances_estimate = std::max<std::uint64_t>(
@@ -132,9 +158,12 @@ awaitable<result<void>> Pipeline::load_all() {
         if (!chunk) co_return result<void>{};
         const std::size_t rows = chunk->rows.size();
         CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+        definitions_loaded_ = true; // with the first chunk
         if (!chunk->upto.empty()) load.after = std::move(chunk->upto);
         load.instances += chunk->instances;
         loads_changed();
+        // A chunk that was read ahead comes at once: the stream has its turn between two.
+        co_await asio::post(ports_.executor, asio::use_awaitable);
         CO_TRY_VOID(co_await throttle(rows, started));
     }
 }
@@ -145,6 +174,8 @@ awaitable<result<void>> Pipeline::load_scope() {
         CO_TRY(auto chunk, co_await snapshot_->next());
         if (chunk) CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
     }
+    definitions_loaded_ = true;
+    changed_.notify_all();
     if (load.standalone_tasks) {
         CO_TRY(auto rows, co_await snapshot_->read({.standalone_tasks = true}));
         CO_TRY_VOID(co_await load_rows(std::move(rows)));
@@ -170,17 +201,21 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
     const std::uint64_t number = load_number_;
     rows.position = {number, 0};
     progress_.load_rows += rows.size();
-    while (full())
-        CO_TRY_VOID(co_await changed_.wait());
     while (true) {
+        while (full() || trying_alone_)
+            CO_TRY_VOID(co_await changed_.wait());
         std::set<DocumentKey> missing;
         projector_.collect_missing(rows, store_was_empty_, missing);
         if (missing.empty()) break;
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
     }
+    for (const std::string& id : removed_) {
+        cache_.keep_removed(collections::workflow_executions, id, number);
+        cache_.keep_removed(collections::task_executions, id, number);
+    }
     // The stream may have gone on without the snapshot.
     if (load_number_ != number) co_return fail(ErrorCode::unavailable, "the snapshot is lost");
-    projector_.project_snapshot(rows);
+    CO_TRY_VOID(projector_.project_snapshot(rows));
     changed_.notify_all();
     co_return result<void>{};
 }
@@ -189,10 +224,10 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
 InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) {
     InstanceSelection wanted;
     const LoadState& load = loads_.front();
-    const auto add = [&](std::vector<std::string>& to, std::vector<std::string>& from) {
+    const auto add = [&](std::vector<std::string>& to, std::vector<std::string>& from, bool all) {
         for (std::string& id : from) {
             const bool in_scope =
-                load.all || std::find(load.scope.begin(), load.scope.end(), id) != load.scope.end();
+                all || std::find(load.scope.begin(), load.scope.end(), id) != load.scope.end();
             if (to.size() < InstanceSelection::ids_max && in_scope && !absent_.contains(id))
                 to.push_back(std::move(id));
         }
@@ -200,8 +235,8 @@ InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) 
     for (const Transaction& transaction : transactions) {
         if (transaction.position.number < load_number_) continue;
         InstanceSelection one = projector_.unloaded(transaction, load_number_);
-        add(wanted.instances, one.instances);
-        add(wanted.tasks, one.tasks);
+        add(wanted.instances, one.instances, load.all);
+        add(wanted.tasks, one.tasks, true); // whose they are is not known here
     }
     return wanted;
 }
@@ -209,6 +244,11 @@ InstanceSelection Pipeline::unloaded(std::span<const Transaction> transactions) 
 bool Pipeline::needs_load(const Transaction& transaction) {
     if (load_number_ == 0) return false;
     if (!snapshot_) return true; // it is being opened
+    if (transaction.position.number < load_number_) return false;
+    if (!definitions_loaded_) { // which a new process instance copies from
+        projected_ = std::max(projected_, snapshot_->position()); // the load need not wait
+        return true;
+    }
     const InstanceSelection wanted = unloaded(std::span(&transaction, 1));
     return !wanted.instances.empty() || !wanted.tasks.empty();
 }
@@ -218,9 +258,9 @@ bool Pipeline::needs_load(const Transaction& transaction) {
 /// transactions can be folded without another wait.
 awaitable<result<void>> Pipeline::load_unloaded(std::span<const Transaction> transactions) {
     while (load_number_ != 0) {
-        if (!snapshot_) { // it is being opened
-            CO_TRY_VOID(co_await changed_.wait());
-            continue;
+        if (!snapshot_ || !definitions_loaded_) { // on their way; the caller looks again
+            changed_.notify_all();
+            co_return co_await changed_.wait();
         }
         InstanceSelection wanted = unloaded(transactions);
         if (wanted.instances.empty() && wanted.tasks.empty()) break;
@@ -229,7 +269,8 @@ awaitable<result<void>> Pipeline::load_unloaded(std::span<const Transaction> tra
             absent_.insert(ids->begin(), ids->end()); // asked once; what is there is loaded now
         }
         const std::uint64_t number = load_number_;
-        auto rows = co_await snapshot_->read(std::move(wanted));
+        const auto snapshot = snapshot_; // the load may give it up meanwhile
+        auto rows = co_await snapshot->read(std::move(wanted));
         if (load_number_ != number) continue; // another snapshot, or none
         if (rows && rows->empty()) continue;
         if (rows) {
@@ -266,12 +307,8 @@ awaitable<result<void>> Pipeline::finish_load() {
     while (load_changes_durable_ < change)
         CO_TRY_VOID(co_await changed_.wait());
     const LoadState& load = loads_.front();
-    if (load.all || load.definitions)
-        CO_TRY_VOID(co_await erase_stale(collections::process_definitions, {}));
-    for (const std::string_view collection :
-         {collections::workflow_executions, collections::task_executions, collections::tasks}) {
-        CO_TRY_VOID(co_await erase_stale(collection, "processInstanceId"));
-    }
+    for (const std::string_view collection : collections::projected)
+        CO_TRY_VOID(co_await erase_stale(collection));
     cache_.forget_before(load.base);
     log::info("load {}: {} process instances are loaded", load.id, load.instances);
     if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
@@ -284,17 +321,22 @@ awaitable<result<void>> Pipeline::finish_load() {
 }
 
 /// Documents of the scope older than the load's begin; those that outlived their history stay.
-awaitable<result<void>> Pipeline::erase_stale(std::string_view collection,
-                                              std::string_view id_path) {
+awaitable<result<void>> Pipeline::erase_stale(std::string_view collection) {
     using Operator = Condition::Operator;
     const LoadState& load = loads_.front();
+    const bool of_instances = collection != collections::process_definitions;
+    if (!load.all && !of_instances && !load.definitions) co_return result<void>{};
     Filter filter;
-    filter.all.push_back({"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)});
     filter.all.push_back({"retainedAt", Operator::exists, false});
-    if (!load.all && !id_path.empty()) {
+    // A document without a Position was written by nobody of ours.
+    filter.any_of.push_back({{"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)},
+                             {"sync.lsn", Operator::exists, false}});
+    if (!load.all && of_instances) {
         Array ids(load.scope.begin(), load.scope.end());
         if (load.standalone_tasks) ids.emplace_back(nullptr);
-        filter.all.push_back({std::string(id_path), Operator::in, std::move(ids)});
+        const bool is_instance = collection != collections::tasks;
+        filter.all.push_back(
+            {is_instance ? "_id" : "processInstanceId", Operator::in, std::move(ids)});
     }
     CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
                                     progress_.store_trouble));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a pipeline finds its place: checkpoint, epoch, first load, the event stream's last id.
 #include <algorithm>
+#include <utility>
 
+#include "large_transaction.hpp"
 #include "model/collections.hpp"
 #include "sync/pipeline.hpp"
 #include "telemetry/log.hpp"
@@ -28,6 +30,8 @@ std::vector<CollectionSpec> read_model_collections() {
         named(process_definitions, {{{"key"}}}),
         named(events, {{{"lsn", "ordinal"}}, {{"processInstanceId", "lsn"}}}),
         named(sync_checkpoints, {}),
+        named(dead_letters, {}),
+        named(dead_letter_rows, {}),
     };
 }
 
@@ -35,6 +39,7 @@ Checkpoint Pipeline::checkpoint_at(Position position) const {
     Checkpoint checkpoint;
     checkpoint.engine = options_.engine;
     checkpoint.slot = options_.slot;
+    checkpoint.generation = generation_;
     checkpoint.position = position;
     checkpoint.source = identity_;
     checkpoint.loads.assign(loads_.begin(), loads_.end());
@@ -43,102 +48,132 @@ Checkpoint Pipeline::checkpoint_at(Position position) const {
     return checkpoint;
 }
 
-awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
+std::shared_ptr<ApplyBatch> Pipeline::new_batch() const {
     auto batch = std::make_shared<ApplyBatch>();
+    batch->fence = Fence{options_.engine, generation_};
+    return batch;
+}
+
+awaitable<result<void>> Pipeline::save_checkpoint(Position position) {
+    auto batch = new_batch();
     batch->checkpoint = checkpoint_at(position);
+    if (gap_) batch->events.push_back(gap_document(*gap_, position.epoch(), ports_.clock.utc_us()));
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.apply(batch); }, progress_.store_trouble));
+    if (gap_) history_ended_ = std::exchange(gap_, std::nullopt)->from;
     checkpointed_ = position;
     checkpointed_at_ = ports_.clock.monotonic();
     co_return result<void>{};
 }
 
 awaitable<result<void>> Pipeline::start() {
-    progress_.state = State::starting;
+    if (progress_.state != State::standby) progress_.state = State::starting;
     cache_.clear();
     open_ = {};
-    applying_ = source_ended_ = false;
-    loads_.clear();
+    applying_ = source_ended_ = held_ = trying_alone_ = false;
     snapshot_.reset();
+    definitions_loaded_ = false;
     absent_.clear();
+    removed_.clear();
     load_number_ = 0;
+    folded_ = {};
     load_changes_ = load_changes_durable_ = 0;
     store_was_empty_ = false;
+    large_.reset();
     const auto specs = read_model_collections();
     CO_TRY_VOID(
         co_await until_done([&] { return ports_.store.prepare(specs); }, progress_.store_trouble));
-    CO_TRY(auto checkpoint,
+    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
+    while (true) {
+        auto taken = co_await take_place();
+        if (taken) break;
+        co_await ports_.source.close();
+        const bool in_use = taken.error().code() == ErrorCode::slot_in_use;
+        progress_.state = in_use ? State::standby : State::retrying;
+        CO_TRY_VOID(co_await retry(std::move(taken).error(), backoff, progress_.source_trouble));
+    }
+    progress_.source_trouble.clear();
+    standing_by_ = false;
+    show_load();
+    progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
+    progress_.captured = progress_.applied = progress_.published = checkpointed_;
+    progress_.confirmed = checkpointed_;
+    open_.upto = projected_;
+    CO_TRY_VOID(co_await count_letters());
+    CO_TRY(stream_last_,
+           co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
+    // What others published is not known: channels give an event at most once.
+    announced_ = std::max(announced_, history_ended_.value_or(checkpointed_));
+    CO_TRY_VOID(co_await refill_bus(checkpointed_));
+    progress_.slot_found();
+    log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
+    ports_.source.confirm(checkpointed_); // a crash may have come between the two
+    co_return result<void>{};
+}
+
+/// One try, from the checkpoint on: while this worker stood by, another one has moved it, ended its
+/// first load or begun an epoch. slot_in_use if it still works.
+awaitable<result<void>> Pipeline::take_place() {
+    CO_TRY(const auto checkpoint,
            co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
                                progress_.store_trouble));
-    CO_TRY(identity_,
-           co_await until_done([&] { return ports_.source.identify(); }, progress_.source_trouble));
-    CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
-                                              progress_.source_trouble));
+    CO_TRY(identity_, co_await ports_.source.identify());
+    CO_TRY(const Lsn end, co_await ports_.source.end_of_history());
     std::optional<Position> after;
+    std::string why_anew;
+    gap_.reset();
+    history_ended_.reset();
     epoch_ = 0;
+    loads_.clear();
+    snapshot_.reset();
     if (checkpoint) {
         epoch_ = checkpoint->position.epoch();
         loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
         loads_done_ = checkpoint->loads_done;
         if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
-            log::warning("the source is another one than at {} or was set back: epoch {} begins",
-                         netbuild::to_string(checkpoint->position), epoch_ + 1);
+            const bool another = checkpoint->source != identity_;
+            why_anew = "the source is another one than at " +
+                       netbuild::to_string(checkpoint->position) + " or was set back";
+            gap_ = Gap{checkpoint->position, another ? "source_changed" : "source_set_back"};
             ++epoch_;
         } else {
             after = checkpoint->position;
         }
     }
-    auto taken = co_await take_stream(after, checkpoint.has_value());
+    auto taken = co_await take_stream(after, checkpoint.has_value(), std::move(why_anew));
     if (!taken && after && taken.error().code() == ErrorCode::not_found) {
+        CO_TRY(const auto now,
+               co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
+                                   progress_.store_trouble));
+        if (!now || now->position != *after)
+            co_return fail(ErrorCode::slot_in_use, "another worker has moved on");
         // What committed between the checkpoint and now is in no stream any more, only in the
         // tables.
-        log::warning("the replication slot is gone: the read model is loaded anew");
+        progress_.slot_lost(taken.error().detail());
+        gap_ = Gap{*after, "slot_lost"};
         ++epoch_;
-        taken = co_await take_stream(std::nullopt, true);
+        taken = co_await take_stream(std::nullopt, true, taken.error().message());
     }
-    if (!taken) co_return taken;
-    progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
-    progress_.captured = progress_.applied = progress_.published = checkpointed_;
-    progress_.confirmed = checkpointed_;
-    open_.upto = projected_;
-    CO_TRY_VOID(co_await refill_bus(checkpointed_));
-    ports_.source.confirm(checkpointed_); // a crash may have come between the two
-    co_return result<void>{};
+    co_return taken;
 }
 
 /// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a
 /// first load from one over the documents of another history.
-awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there) {
-    Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
-    while (true) {
-        auto opened = co_await ports_.source.open({epoch_, after});
-        if (opened) {
-            snapshot_ = std::move(*opened);
-            break;
-        }
-        co_await ports_.source.close();
-        if (opened.error().code() == ErrorCode::slot_in_use) progress_.state = State::standby;
-        CO_TRY_VOID(co_await retry(opened.error(), backoff, progress_.source_trouble));
-        // Standing by, another worker may have moved on.
-        CO_TRY(auto checkpoint,
-               co_await until_done([&] { return ports_.store.checkpoint(options_.engine); },
-                                   progress_.store_trouble));
-        if (!checkpoint) continue;
-        if (!after || checkpoint->position.epoch() != epoch_) {
-            co_return fail(ErrorCode::conflict, "another worker has begun an epoch");
-        }
-        after = checkpoint->position;
-        loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
-        loads_done_ = checkpoint->loads_done;
-    }
-    progress_.source_trouble.clear();
-    CO_TRY(const Lsn end, co_await until_done([&] { return ports_.source.end_of_history(); },
-                                              progress_.source_trouble));
+awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there,
+                                              std::string why_anew) {
+    CO_TRY(snapshot_, co_await ports_.source.open({epoch_, after}));
+    if (!why_anew.empty())
+        log::warning("{}: epoch {}, the read model is loaded anew", why_anew, epoch_);
+    // A worker that had the stream before, and does not know that it has lost it, writes no more.
+    CO_TRY(generation_, co_await until_done([&] { return ports_.store.claim(options_.engine); },
+                                            progress_.store_trouble));
+    CO_TRY(const Lsn end, co_await ports_.source.end_of_history());
     history_end_ = Position::at(epoch_, end, Position::last_ordinal);
     projected_ = checkpointed_ = after.value_or(Position::at(epoch_, Lsn{0}));
     checkpointed_at_ = ports_.clock.monotonic();
     if (!snapshot_) {
         if (!after) loads_.clear(); // this source has no tables
+        if (gap_) co_return co_await save_checkpoint(projected_);
         co_return result<void>{};
     }
     // Requests of the old history are served by this load.
@@ -153,20 +188,18 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     co_return co_await save_checkpoint(projected_);
 }
 
-/// Events that are durable but, because of a crash in between or a bus that lost entries, not in
-/// the stream.
+/// Events that are durable but not in the stream: a crash came in between, or its server has lost
+/// them. A server may lose more meanwhile: then it goes on from where the stream ends.
 awaitable<result<void>> Pipeline::refill_bus(Position upto) {
     constexpr std::size_t page = 500;
-    CO_TRY(Position last,
-           co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
-    in_stream_ = last;
+    const Position from = stream_last_;
     std::vector<Value> cursor;
     std::size_t count = 0;
-    while (last.number <= upto.number) {
+    while (stream_last_.number <= upto.number) {
         Query query;
         query.collection = collections::events;
-        query.filter.all.push_back(
-            {"lsn", Condition::Operator::greater_or_equal, static_cast<std::int64_t>(last.number)});
+        query.filter.all.push_back({"lsn", Condition::Operator::greater_or_equal,
+                                    static_cast<std::int64_t>(stream_last_.number)});
         query.filter.all.push_back(
             {"lsn", Condition::Operator::less_or_equal, static_cast<std::int64_t>(upto.number)});
         query.sort = {{"lsn", false}, {"ordinal", false}};
@@ -177,16 +210,30 @@ awaitable<result<void>> Pipeline::refill_bus(Position upto) {
         std::vector<StreamEventPtr> events;
         for (const ValuePtr& document : documents) {
             for (auto& event : stream_events(*document)) {
-                if (event->position > last) events.push_back(std::move(event));
+                if (event->position > stream_last_) events.push_back(std::move(event));
             }
         }
+        bool whole = true;
+        for (std::size_t done = 0; whole && done < events.size();) {
+            const std::size_t size = std::min(options_.publish_events_max, events.size() - done);
+            const auto first = events.begin() + static_cast<std::ptrdiff_t>(done);
+            const std::vector<StreamEventPtr> part(first,
+                                                   first + static_cast<std::ptrdiff_t>(size));
+            CO_TRY(whole, co_await until_done([&] { return append(part); }, progress_.bus_trouble));
+            done += size;
+        }
+        cursor.clear();
+        if (!whole) continue;
         count += events.size();
-        CO_TRY_VOID(co_await publish(std::move(events)));
         if (documents.size() < page) break;
         const Value& newest = *documents.back();
         cursor = {*newest.at_path("lsn"), *newest.at_path("ordinal"), *newest.at_path("_id")};
     }
-    if (count > 0) log::info("{} stored events were put into the stream", count);
+    if (count > 0) {
+        progress_.refilled_events += count;
+        log::warning("the event stream ended at {}: {} stored events were put into it",
+                     netbuild::to_string(from), count);
+    }
     co_return result<void>{};
 }
 

@@ -125,7 +125,7 @@ void TransactionProjection::process_inserted_or_updated(const Row& row) {
     set("status", after);
     set("startedAt", date(row.cell(Column::start_time)));
     set("endedAt", date(row.cell(Column::end_time)));
-    set("durationMs", int64_value(row.cell(Column::duration)));
+    set("durationMs", int64(row.cell(Column::duration)));
     set("startUserId", text_value(row.cell(Column::start_user_id)));
     set("deleteReason", kept(row.cell(Column::delete_reason), execution.find("deleteReason")));
     if (!known) {
@@ -255,7 +255,7 @@ void TransactionProjection::job(const Row& row) {
             activity_id = defined->second.activity_id;
         }
     }
-    const Value retries = int32_value(row.cell(Column::retries));
+    const Value retries = int32(row.cell(Column::retries));
     Object entry{{"kind", kind_of(row.text(Column::type))},
                  {"activityId", std::move(activity_id)},
                  {"dueAt", date(row.cell(Column::duedate))},
@@ -266,27 +266,42 @@ void TransactionProjection::job(const Row& row) {
 
 void TransactionProjection::job_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_job::id);
-    // The row has its id only. Its end is in the job log; without one (a job of a deleted instance)
-    // it belongs to one of the instances that the transaction touches.
+    // The row has its id only. Its end is in the job log; without one (the log is off) it belongs
+    // to one of the instances that the transaction touches.
     const auto log = companions_.job_logs.find(id);
-    if (log != companions_.job_logs.end()) {
-        Instance& touched = instance(log->second.text(camunda::hi_job_log::process_instance_id));
-        if (usable(touched)) touched.changed |= touched.execution->erase_in("jobs", id);
-        return;
+    if (log == companions_.job_logs.end()) return unlogged_jobs_.add(id);
+    Instance& touched = instance(log->second.text(camunda::hi_job_log::process_instance_id));
+    if (usable(touched)) touched.changed |= touched.execution->erase_in("jobs", id);
+}
+
+void TransactionProjection::erase_unlogged_jobs() {
+    if (unlogged_jobs_.empty() && !erased_elsewhere_) return;
+    unlogged_jobs_.seal();
+    for (const std::string_view key : instance_order_) {
+        Instance& touched = instances_.at(key);
+        if (touched.execution && !touched.replayed && touched.execution->exists())
+            erase_unlogged_jobs_of(touched);
     }
-    for (const std::string_view touched_id : instance_order_) {
-        Instance& touched = instances_.at(touched_id);
-        if (!touched.execution || touched.replayed || !touched.execution->exists()) continue;
+}
+
+void TransactionProjection::erase_unlogged_jobs_of(Instance& touched) {
+    std::vector<std::string> gone;
+    for (const auto& job : touched.execution->object("jobs")) {
+        if (unlogged_jobs_.contains(job.key) ||
+            (erased_elsewhere_ && erased_elsewhere_->contains(job.key))) {
+            gone.push_back(job.key);
+        }
+    }
+    for (const std::string& id : gone)
         touched.changed |= touched.execution->erase_in("jobs", id);
-    }
 }
 
 void TransactionProjection::job_log(const Row& row) {
     using Column = camunda::hi_job_log;
     static constexpr std::string_view types[] = {"job:created", "job:failed", "job:completed",
                                                  "job:cancelled"};
-    const auto state = parse_integer<unsigned>(row.text(Column::job_state));
-    if (!state || *state >= std::size(types)) return;
+    const auto state = code(row.cell(Column::job_state), std::size(types));
+    if (!state) return;
     const std::string_view id = row.text(Column::process_instance_id);
     Instance& touched = instance(id);
     if (!id.empty() && !usable(touched)) return;
@@ -294,7 +309,7 @@ void TransactionProjection::job_log(const Row& row) {
                        {"kind", kind_of(row.text(Column::job_def_type))},
                        {"activityId", text_value(row.cell(Column::act_id))},
                        {"dueAt", date(row.cell(Column::job_duedate))},
-                       {"retries", int32_value(row.cell(Column::job_retries))}};
+                       {"retries", int32(row.cell(Column::job_retries))}};
     if (*state == 1) particulars.set("message", text_value(row.cell(Column::job_exception_msg)));
     if (id.empty()) particulars.set("domainId", domain(row.cell(Column::tenant_id)));
     emit(touched, rank_work, types[*state], std::move(particulars));
@@ -304,15 +319,15 @@ void TransactionProjection::external_task_log(const Row& row) {
     using Column = camunda::hi_ext_task_log;
     static constexpr std::string_view types[] = {"externalTask:created", "externalTask:failed",
                                                  "externalTask:completed"};
-    const auto state = parse_integer<unsigned>(row.text(Column::state));
-    if (!state || *state >= std::size(types)) return; // 3: deleted with its instance
+    const auto state = code(row.cell(Column::state), std::size(types));
+    if (!state) return; // 3: deleted with its instance
     Instance& touched = instance(row.text(Column::proc_inst_id));
     if (!usable(touched)) return;
     Object particulars{{"externalTaskId", row.text(Column::ext_task_id)},
                        {"topicName", text_value(row.cell(Column::topic_name))},
                        {"activityId", text_value(row.cell(Column::act_id))},
                        {"workerId", text_value(row.cell(Column::worker_id))},
-                       {"retries", int32_value(row.cell(Column::retries))}};
+                       {"retries", int32(row.cell(Column::retries))}};
     if (*state == 1) particulars.set("message", text_value(row.cell(Column::error_msg)));
     emit(touched, rank_work, types[*state], std::move(particulars));
 }
@@ -348,7 +363,7 @@ void TransactionProjection::definition_row(const Row& row) {
     const auto set = [&](std::string_view key, Value value) {
         changed |= document.set(key, std::move(value));
     };
-    set("version", int32_value(row.cell(Column::version)));
+    set("version", int32(row.cell(Column::version)));
     set("name", text_value(row.cell(Column::name)));
     set("domainId", domain(row.cell(Column::tenant_id)));
     set("category", text_value(row.cell(Column::category)));
@@ -356,13 +371,14 @@ void TransactionProjection::definition_row(const Row& row) {
     set("deploymentId", text_value(row.cell(Column::deployment_id)));
     set("resourceName", text_value(row.cell(Column::resource_name)));
     set("suspended", row.text(Column::suspension_state) == "2");
-    set("historyTimeToLive", int32_value(row.cell(Column::history_ttl)));
+    set("historyTimeToLive", int32(row.cell(Column::history_ttl)));
     set("startableInTasklist", row.text(Column::startable) != "f");
     const auto bpmn = resource(row.text(Column::deployment_id), row.text(Column::resource_name));
     if (bpmn) {
-        std::string xml = decode_bytea(*bpmn);
-        set("forms", bpmn_task_forms(xml, row.text(Column::key)));
-        set("bpmnXml", std::move(xml));
+        auto xml = decode_bytea(*bpmn);
+        if (!xml) return fault(row.cell(Column::resource_name), "names bytes that are no bytea");
+        set("forms", bpmn_task_forms(*xml, row.text(Column::key)));
+        set("bpmnXml", std::move(*xml));
     } else if (!document.find("bpmnXml")) {
         set("forms", Object{});
         set("bpmnXml", nullptr);

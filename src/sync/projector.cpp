@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "row_roles.hpp"
 #include "transaction_projection.hpp"
 
 namespace netbuild::sync {
@@ -10,69 +11,6 @@ namespace {
 
 using camunda::Table;
 namespace collections = netbuild::collections;
-
-/// The process instance that a row names, or empty.
-std::string_view instance_of(const Row& row) {
-    switch (row.table) {
-    case Table::hi_procinst:
-        return row.text(camunda::hi_procinst::proc_inst_id);
-    case Table::hi_taskinst:
-        return row.text(camunda::hi_taskinst::proc_inst_id);
-    case Table::hi_actinst:
-        return row.text(camunda::hi_actinst::proc_inst_id);
-    case Table::hi_varinst:
-        return row.text(camunda::hi_varinst::proc_inst_id);
-    case Table::hi_detail:
-        return row.text(camunda::hi_detail::proc_inst_id);
-    case Table::hi_incident:
-        return row.text(camunda::hi_incident::proc_inst_id);
-    case Table::hi_job_log:
-        return row.text(camunda::hi_job_log::process_instance_id);
-    case Table::hi_ext_task_log:
-        return row.text(camunda::hi_ext_task_log::proc_inst_id);
-    case Table::ru_task:
-        return row.text(camunda::ru_task::proc_inst_id);
-    case Table::ru_job:
-        return row.text(camunda::ru_job::process_instance_id);
-    default:
-        return {};
-    }
-}
-
-/// The task that a row is, or belongs to; empty if none.
-std::string_view task_of(const Row& row) {
-    switch (row.table) {
-    case Table::hi_taskinst:
-    case Table::ru_task:
-        return row.text(camunda::hi_taskinst::id);
-    case Table::hi_varinst:
-        return row.text(camunda::hi_varinst::task_id);
-    case Table::hi_identitylink:
-        return row.text(camunda::hi_identitylink::task_id);
-    default:
-        return {};
-    }
-}
-
-std::string_view definition_of(const Row& row) {
-    switch (row.table) {
-    case Table::hi_procinst:
-        return row.text(camunda::hi_procinst::proc_def_id);
-    case Table::ru_task:
-        return row.text(camunda::ru_task::proc_def_id);
-    case Table::re_procdef:
-        return row.text(camunda::re_procdef::id);
-    default:
-        return {};
-    }
-}
-
-/// The process instance of a retention DELETE, which carries the primary key only: they are equal.
-std::string_view deleted_instance_of(const Row& row) {
-    return row.table == Table::hi_procinst && row.operation == RowOperation::erase
-               ? row.text(camunda::hi_procinst::id)
-               : std::string_view{};
-}
 
 /// UPDATEs of tasks that had ended before (CompanionRows::rewrites_ended_task), without all that a
 /// projection needs to know: this is asked of every transaction more than once.
@@ -87,12 +25,13 @@ public:
                 touched_.push_back(row.text(camunda::hi_taskinst::id));
             }
         }
+        std::sort(touched_.begin(), touched_.end());
     }
     [[nodiscard]] bool rewritten_by(const Row& row) const {
         return row.table == Table::hi_taskinst && row.operation == RowOperation::update &&
                row.has_text(camunda::hi_taskinst::end_time) &&
-               std::find(touched_.begin(), touched_.end(), row.text(camunda::hi_taskinst::id)) ==
-                   touched_.end();
+               !std::binary_search(touched_.begin(), touched_.end(),
+                                   row.text(camunda::hi_taskinst::id));
     }
 
 private:
@@ -126,10 +65,9 @@ void Projector::collect_missing(const Transaction& transaction, bool inserts_are
     const EndedTasks ended(transaction);
     for (std::size_t i = 0; i < transaction.size(); ++i) {
         const Row row = transaction.row(i);
-        for (const std::string_view instance : {instance_of(row), deleted_instance_of(row)}) {
-            want(collections::workflow_executions, instance);
-            want(collections::task_executions, instance);
-        }
+        const std::string_view instance = instance_of(row);
+        want(collections::workflow_executions, instance);
+        want(collections::task_executions, instance);
         if (!ended.rewritten_by(row)) want(collections::tasks, task_of(row));
         // A row that names its task only leads to the process instance through the task's document.
         const CachedDocument* task =
@@ -161,7 +99,6 @@ InstanceSelection Projector::unloaded(const Transaction& transaction, std::uint6
     for (std::size_t i = 0; i < transaction.size(); ++i) {
         const Row row = transaction.row(i);
         add_instance(instance_of(row));
-        add_instance(deleted_instance_of(row));
         const std::string_view id = task_of(row);
         if (id.empty() || inserted.contains(id) || ended.rewritten_by(row)) continue;
         const CachedDocument* task = cache_.find(collections::tasks, id);
@@ -179,17 +116,23 @@ InstanceSelection Projector::unloaded(const Transaction& transaction, std::uint6
     return selection;
 }
 
-void Projector::project(const Transaction& transaction, ProjectedEvents& events) {
-    ++counters_.transactions;
-    counters_.row_changes += transaction.size();
-    TransactionProjection projection(*this, transaction, TransactionProjection::Mode::stream);
-    projection.run();
+result<void> Projector::project(const Transaction& transaction, ProjectedEvents& events,
+                                const ErasedJobs* erased_elsewhere) {
+    TransactionProjection projection(*this, transaction, TransactionProjection::Mode::stream,
+                                     erased_elsewhere);
+    TRY_VOID(projection.run());
     projection.take_events(events);
+    if (transaction.extent == Extent::whole) {
+        ++counters_.transactions;
+        counters_.row_changes += transaction.size();
+    }
+    return {};
 }
 
-void Projector::project_snapshot(const Transaction& chunk) {
+result<void> Projector::project_snapshot(const Transaction& chunk) {
     counters_.row_changes += chunk.size();
-    TransactionProjection(*this, chunk, TransactionProjection::Mode::snapshot).run();
+    return TransactionProjection(*this, chunk, TransactionProjection::Mode::snapshot, nullptr)
+        .run();
 }
 
 } // namespace netbuild::sync

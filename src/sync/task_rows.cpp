@@ -58,7 +58,7 @@ void TransactionProjection::history_task(const Row& row) {
     }
     if (companions_.rewrites_ended_task(row)) return;
     const std::string_view instance_id = row.text(Column::proc_inst_id);
-    Instance& owner = instance(instance_id);
+    Instance& owner = instance(instance_id, id);
     Task* found = task(id, instance_id);
     if (!found) return;
     if (found->replayed) {
@@ -93,7 +93,7 @@ void TransactionProjection::history_task(const Row& row) {
     set("assignee", text_value(row.cell(Column::assignee)));
     set("owner", text_value(row.cell(Column::owner)));
     if (!known) set("candidates", no_candidates());
-    set("priority", int32_value(row.cell(Column::priority)));
+    set("priority", int32(row.cell(Column::priority)));
     set("createdAt", date(row.cell(Column::start_time)));
     set("dueAt", date(row.cell(Column::due_date)));
     set("followUpAt", date(row.cell(Column::follow_up_date)));
@@ -109,7 +109,7 @@ void TransactionProjection::history_task(const Row& row) {
         emit(owner, rank_task_created, "task:created", task_particulars(id, document));
     }
     if (row.has_text(Column::end_time)) {
-        set("durationMs", int64_value(row.cell(Column::duration)));
+        set("durationMs", int64(row.cell(Column::duration)));
         set_kept("deleteReason", Column::delete_reason);
         const bool completed = row.text(Column::task_state) == "Completed" ||
                                row.text(Column::delete_reason) == "completed";
@@ -127,7 +127,7 @@ void TransactionProjection::end_task(Task& task, std::string_view id, bool compl
     document.set("status", completed ? "completed" : "cancelled");
     document.set("endedAt", std::move(ended_at));
     task.changed = true;
-    Instance& owner = instance(task.instance);
+    Instance& owner = owner_of(task, id);
     owner.tasks_changed = true;
     Object particulars = task_particulars(id, document);
     particulars.append("deleteReason", *document.find("deleteReason"));
@@ -146,7 +146,7 @@ void TransactionProjection::runtime_task(const Row& row) {
     using Column = camunda::ru_task;
     const std::string_view id = row.text(Column::id);
     const std::string_view instance_id = row.text(Column::proc_inst_id);
-    Instance& owner = instance(instance_id);
+    Instance& owner = instance(instance_id, id);
     Task* found = task(id, instance_id);
     if (!found || !usable(owner)) return;
     CachedDocument& execution = *owner.execution;
@@ -166,7 +166,7 @@ void TransactionProjection::runtime_task(const Row& row) {
                  {"description", kept(row.cell(Column::description),
                                       known ? known->at_path("description") : nullptr)},
                  {"candidates", candidates ? *candidates : Value(no_candidates())},
-                 {"priority", int32_value(row.cell(Column::priority))},
+                 {"priority", int32(row.cell(Column::priority))},
                  {"createdAt", date(row.cell(Column::create_time))},
                  {"lastUpdatedAt", date(row.cell(Column::last_updated))},
                  {"dueAt", date(row.cell(Column::due_date))},
@@ -192,7 +192,8 @@ void TransactionProjection::runtime_task_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_task::id);
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
-    if (found->replayed) return erase_entry(instance(found->instance), id);
+    Instance& owner = owner_of(*found, id);
+    if (found->replayed) return erase_entry(owner, id);
     // Its end stands in its history row, except after a cascading undeploy.
     if (open_status(found->document->find("status")->string_or())) end_task(*found, id, false, at_);
 }
@@ -203,6 +204,7 @@ void TransactionProjection::identity_link(const Row& row) {
     if (id.empty() || row.text(Column::type) != "candidate") return;
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
+    owner_of(*found, id); // takes its place in the order, whatever comes of the row
     if (found->replayed) return copy_candidates(*found, id);
     const bool of_user = row.has_text(Column::user_id);
     const std::string_view kind = of_user ? "users" : "groups";
@@ -226,7 +228,7 @@ void TransactionProjection::identity_link(const Row& row) {
 }
 
 void TransactionProjection::copy_candidates(Task& task, std::string_view id) {
-    Instance& owner = instance(task.instance);
+    Instance& owner = owner_of(task, id);
     if (!owner.execution || owner.replayed ||
         !owner.execution->object("activeTasks").contains(id)) {
         return;
@@ -245,8 +247,11 @@ void TransactionProjection::variable(const Row& row) {
         }
         return;
     }
-    const auto value =
+    const VariableValue read =
         variable_value(row, companions_.bytes_of(row.text(Column::bytearray_id)), options_);
+    if (read.unreadable)
+        return fault(row.cell(*read.unreadable), "is not what the variable's type says");
+    const std::optional<Value>& value = read.value;
     if (value) store_variable(row, *value);
     if (row.operation != RowOperation::insert)
         return; // an update's event is its act_hi_detail row's

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "row_roles.hpp"
 #include "sync/cells.hpp"
 #include "wire/json.hpp"
 
@@ -89,43 +92,47 @@ bool CompanionRows::rewrites_ended_task(const Row& row) const {
 }
 
 TransactionProjection::TransactionProjection(Projector& projector, const Transaction& transaction,
-                                             Mode mode)
+                                             Mode mode, const ErasedJobs* erased_elsewhere)
     : projector_(projector),
       options_(projector.options_),
       cache_(projector.cache_),
       transaction_(transaction),
       mode_(mode),
       at_{transaction.committed_at_us / 1000},
-      companions_(transaction) {}
+      companions_(transaction),
+      erased_elsewhere_(erased_elsewhere) {}
 
-void TransactionProjection::run() {
-    // Row order inside a transaction is not causal (Camunda flushes by entity): what others refer
-    // to comes first, the end of things last.
-    const auto phase = [](const Row& row) {
-        switch (row.table) {
-        case Table::re_procdef:
-        case Table::re_deployment:
-        case Table::ru_jobdef:
-            return 0;
-        case Table::hi_procinst:
-            return row.operation == RowOperation::erase ? 4 : 1;
-        case Table::hi_taskinst:
-            return row.operation == RowOperation::erase ? 4 : 2;
-        default:
-            return 3;
-        }
-    };
-    for (int wanted = 0; wanted <= 4; ++wanted) {
+result<void> TransactionProjection::run() {
+    for (int wanted = 0; wanted < phases; ++wanted) {
         for (std::size_t i = 0; i < transaction_.size(); ++i) {
             const Row row = transaction_.row(i);
-            if (phase(row) == wanted) apply(row);
+            if (phase_of(row) != wanted) continue;
+            row_ = &row;
+            apply(row);
+            if (fault_) return std::move(*fault_);
         }
     }
+    row_ = nullptr;
     finish();
+    return {};
+}
+
+void TransactionProjection::fault(const Cell& cell, std::string_view what) {
+    if (fault_) return;
+    const auto& info = camunda::info(row_->table);
+    const auto column = static_cast<std::size_t>(&cell - row_->cells.data());
+    fault_ = fail(ErrorCode::corrupt,
+                  fmt::format("{}.{} of row {} {} ({} bytes)", info.name, info.columns[column],
+                              row_->cells[0].text, what, cell.text.size()));
 }
 
 void TransactionProjection::apply(const Row& row) {
-    if (row.operation == RowOperation::truncate) return;
+    if (!is_read(row, options_.retention)) return;
+    // The order of instances is that of the first rows that name them, whatever comes of the rows:
+    // who shares a large transaction out knows it too.
+    const std::string_view named = instance_of(row);
+    const std::string_view alone = standalone_task_of(row);
+    if (!named.empty() || !alone.empty()) instance(named, alone);
     const bool erase = row.operation == RowOperation::erase;
     switch (row.table) {
     case Table::hi_procinst:
@@ -167,11 +174,17 @@ void TransactionProjection::apply(const Row& row) {
     }
 }
 
-TransactionProjection::Instance& TransactionProjection::instance(std::string_view id) {
-    const auto [found, inserted] = instances_.try_emplace(id);
+TransactionProjection::Instance& TransactionProjection::instance(std::string_view id,
+                                                                 std::string_view standalone_task) {
+    const std::string_view key = id.empty() ? standalone_task : id;
+    if (last_instance_ && key == last_key_) return *last_instance_;
+    const auto [found, inserted] = instances_.try_emplace(key);
     Instance& instance = found->second;
+    last_key_ = key;
+    last_instance_ = &instance;
     if (!inserted) return instance;
-    instance_order_.push_back(id);
+    instance_order_.push_back(key);
+    instance.id = id;
     if (id.empty()) return instance; // a standalone task, a deployment, a start timer
     const auto document = [&](std::string_view collection) {
         CachedDocument* cached = cache_.find(collection, id);
@@ -209,13 +222,14 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
         task.instance = instance_id;
     }
     if (task.instance.empty()) {
+        task.instance = instance_id;
         const Value* known = task.document->find("processInstanceId");
-        task.instance = !instance_id.empty() ? instance_id
-                        : known              ? known->string_or()
-                                             : std::string_view{};
+        if (instance_id.empty() && known && !known->string_or().empty())
+            task.instance = ids_.emplace_back(known->string_or());
     }
     if (task.document->lsn() >= transaction_.position.number) {
-        replay_seen_ = task.replayed = true;
+        if (!std::exchange(task.replayed, true)) owner_of(task, id).part_replayed = true;
+        replay_seen_ = true;
     } else if (mode_ == Mode::snapshot && !task.instance.empty() &&
                instance(task.instance).replayed) {
         task.replayed = true; // its instance is past the snapshot, and so is all that it has
@@ -235,8 +249,32 @@ void TransactionProjection::emit(Instance& instance, int rank, std::string_view 
         true; // an event always moves its instance's `sync`, so that a replay is seen
 }
 
-Value TransactionProjection::date(const Cell& cell) const {
-    return cell.kind == Cell::Kind::text ? date_value(cell, options_.time_zone) : Value();
+Value TransactionProjection::date(const Cell& cell) {
+    if (cell.kind != Cell::Kind::text) return {};
+    const auto value = date_value(cell, options_.time_zone);
+    if (!value) fault(cell, "is not a timestamp");
+    return value ? Value(*value) : Value();
+}
+
+Value TransactionProjection::int32(const Cell& cell) {
+    if (cell.kind != Cell::Kind::text) return {};
+    const auto number = parse_integer<std::int32_t>(cell.text);
+    if (!number) fault(cell, "is not a number");
+    return number ? Value(*number) : Value();
+}
+
+Value TransactionProjection::int64(const Cell& cell) {
+    if (cell.kind != Cell::Kind::text) return {};
+    const auto number = parse_integer<std::int64_t>(cell.text);
+    if (!number) fault(cell, "is not a number");
+    return number ? Value(*number) : Value();
+}
+
+std::optional<std::size_t> TransactionProjection::code(const Cell& cell, std::size_t count) {
+    if (cell.kind != Cell::Kind::text) return std::nullopt;
+    const auto number = parse_integer<std::size_t>(cell.text);
+    if (!number) fault(cell, "is not a number");
+    return number && *number < count ? std::optional(*number) : std::nullopt;
 }
 
 Value TransactionProjection::domain(const Cell& tenant) const {
@@ -260,6 +298,7 @@ Value TransactionProjection::task_form(std::string_view definition_id, std::stri
 
 void TransactionProjection::finish() {
     const std::uint64_t lsn = transaction_.position.number;
+    erase_unlogged_jobs();
     for (CachedDocument* document : changed_definitions_)
         cache_.stamp(*document, lsn, at_);
     // A task and its copy in the execution carry the same sync.lsn: a reader tells by it whether
@@ -267,7 +306,7 @@ void TransactionProjection::finish() {
     for (const std::string_view id : task_order_) {
         Task& task = tasks_.at(id);
         if (!task.changed && !task.entry_changed && !task.replayed) continue;
-        Instance& owner = instance(task.instance);
+        Instance& owner = owner_of(task, id);
         const std::uint64_t task_lsn = task.replayed ? task.document->lsn() : lsn;
         if (owner.execution && !owner.replayed) {
             if (owner.execution->object("activeTasks").contains(id)) {
@@ -305,67 +344,32 @@ void TransactionProjection::sort_by_rank(std::vector<Event>& events) {
 }
 
 void TransactionProjection::take_events(ProjectedEvents& out) {
-    std::uint32_t ordinal = 0;
-    for (const std::string_view id : instance_order_) {
-        Instance& touched = instances_.at(id);
-        if (touched.events.empty()) continue;
+    out.replay_seen = replay_seen_;
+    for (const std::string_view key : instance_order_) {
+        Instance& touched = instances_.at(key);
+        if (touched.events.empty() && !replay_seen_) continue;
         sort_by_rank(touched.events);
         const CachedDocument* execution = touched.execution;
-        const auto member = [&](std::string_view key) {
-            const Value* value = execution ? execution->find(key) : nullptr;
+        const auto member = [&](std::string_view name) {
+            const Value* value = execution ? execution->find(name) : nullptr;
             return value ? *value : Value();
         };
-        const Value execution_id = member("executionId");
-        const Value instance_id = id.empty() ? Value() : Value(id);
-        const Value domain_id = execution ? member("domainId") : Value();
-        const Position first{transaction_.position.number, ordinal};
-        Array entries;
-        for (Event& event : touched.events) {
-            const Position position{transaction_.position.number, ordinal};
-            const Value* own_domain = event.payload.find("domainId");
-            const Value event_domain = own_domain ? *own_domain : domain_id;
-            Object payload{{"position", to_string(position)},
-                           {"at", at_},
-                           {"domainId", event_domain},
-                           {"processInstanceId", instance_id},
-                           {"executionId", execution_id}};
-            for (auto& part : event.payload) {
-                if (part.key != "domainId")
-                    payload.append(std::move(part.key), std::move(part.value));
-            }
-            auto published = std::make_shared<StreamEvent>();
-            published->position = position;
-            published->type = event.type;
-            published->domain_id = event_domain.string_or();
-            published->execution_id = execution_id.string_or();
-            published->process_instance_id = id;
-            append_json(published->payload, payload);
-            out.stream.push_back(std::move(published));
-            entries.push_back(Object{{"ordinal", static_cast<std::int32_t>(ordinal)},
-                                     {"type", std::move(event.type)},
-                                     {"payload", std::move(payload)}});
-            ++ordinal;
+        InstanceEvents instance;
+        instance.instance_id = touched.id.empty() ? Value() : Value(touched.id);
+        instance.execution_id = member("executionId");
+        instance.domain_id = member("domainId");
+        instance.replayed = touched.replayed || touched.part_replayed;
+        instance.events.reserve(touched.events.size());
+        for (Event& event : touched.events)
+            instance.events.push_back({std::move(event.type), std::move(event.payload)});
+        projector_.counters_.events += instance.events.size();
+        if (replay_seen_) {
+            instance.key = key;
+            out.unnumbered.push_back(std::move(instance));
+        } else {
+            out.number(std::move(instance), transaction_.position, at_);
         }
-        DocumentWrite write;
-        write.kind = DocumentWrite::Kind::insert_only;
-        write.collection = collections::events;
-        write.id = to_string(first);
-        write.lsn = first.number;
-        auto body = std::make_shared<const Value>(
-            Object{{"_id", write.id},
-                   {"lsn", static_cast<std::int64_t>(first.number)},
-                   {"ordinal", static_cast<std::int32_t>(first.ordinal)},
-                   {"processInstanceId", instance_id},
-                   {"executionId", execution_id},
-                   {"domainId", domain_id},
-                   {"at", at_},
-                   {"events", std::move(entries)}});
-        write.partition = body->at_path("processInstanceId")->string_or();
-        write.body = std::move(body);
-        out.documents.push_back(std::move(write));
     }
-    projector_.counters_.events += ordinal;
-    out.replay_seen |= replay_seen_;
 }
 
 } // namespace netbuild::sync

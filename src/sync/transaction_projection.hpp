@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,9 +51,11 @@ public:
 class TransactionProjection {
 public:
     enum class Mode : unsigned char { stream, snapshot };
-    TransactionProjection(Projector& projector, const Transaction& transaction, Mode mode);
+    TransactionProjection(Projector& projector, const Transaction& transaction, Mode mode,
+                          const ErasedJobs* erased_elsewhere);
 
-    void run();
+    /// corrupt with table and column: a value cannot be read. Documents are half changed then.
+    result<void> run();
     void take_events(ProjectedEvents& out);
 
 private:
@@ -62,11 +65,14 @@ private:
         std::string type;
         Object payload;
     };
-    /// A process instance that the transaction touches.
+    /// A process instance that the transaction touches; or what stands for it: a task that has
+    /// none, or nothing (a deployment, a start timer).
     struct Instance {
+        std::string_view id; // empty if it is no process instance
         CachedDocument* execution = nullptr;
         CachedDocument* task_execution = nullptr;
-        bool replayed = false; // its document holds this transaction already
+        bool replayed = false;      // its document holds this transaction already
+        bool part_replayed = false; // one of its tasks' does
         bool changed = false;
         bool tasks_changed = false;
         bool large = false; // its variables have grown: look at the document's size
@@ -86,14 +92,24 @@ private:
     // transaction_projection.cpp
     void apply(const Row& row);
     void finish();
-    Instance& instance(std::string_view id);
+    Instance& instance(std::string_view id, std::string_view standalone_task = {});
+    Instance& owner_of(const Task& task, std::string_view task_id) {
+        return instance(task.instance, task_id);
+    }
     [[nodiscard]] bool usable(Instance& instance);
     Task* task(std::string_view id, std::string_view instance_id);
     static void sort_by_rank(std::vector<Event>& events);
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
     /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
     [[nodiscard]] static Value kept(const Cell& cell, const Value* known);
-    [[nodiscard]] Value date(const Cell& cell) const;
+    /// Null, absent and unchanged are null; what cannot be read is a fault.
+    [[nodiscard]] Value date(const Cell& cell);
+    [[nodiscard]] Value int32(const Cell& cell);
+    [[nodiscard]] Value int64(const Cell& cell);
+    /// A number that stands for one of `count` things; nullopt: a later Camunda's.
+    [[nodiscard]] std::optional<std::size_t> code(const Cell& cell, std::size_t count);
+    /// The first one ends the projection. Says where, never what: it is logged.
+    void fault(const Cell& cell, std::string_view what);
     [[nodiscard]] Value domain(const Cell& tenant) const;
     [[nodiscard]] CachedDocument* definition(std::string_view id);
     [[nodiscard]] Value task_form(std::string_view definition_id, std::string_view task_key,
@@ -111,6 +127,8 @@ private:
     void incident(const Row& row);
     void job(const Row& row);
     void job_erased(const Row& row);
+    void erase_unlogged_jobs();
+    void erase_unlogged_jobs_of(Instance& touched);
     void job_log(const Row& row);
     void external_task_log(const Row& row);
     void definition_row(const Row& row);
@@ -146,12 +164,20 @@ private:
     // In order of first appearance: what shows outside does not depend on hashing.
     std::vector<std::string_view> instance_order_;
     std::unordered_map<std::string_view, Instance> instances_;
+    // Rows of one instance stand together: the one that was asked for last.
+    std::string_view last_key_;
+    Instance* last_instance_ = nullptr;
     std::vector<std::string_view> task_order_;
     std::unordered_map<std::string_view, Task> tasks_;
     std::vector<CachedDocument*> changed_definitions_;
     /// By retention, where the read model follows it.
     std::vector<CachedDocument*> removed_;
     bool replay_seen_ = false;
+    ErasedJobs unlogged_jobs_;
+    const ErasedJobs* const erased_elsewhere_;
+    std::deque<std::string> ids_; // read from documents, which change
+    const Row* row_ = nullptr;    // that is being applied
+    std::optional<Error> fault_;
 };
 
 } // namespace netbuild::sync

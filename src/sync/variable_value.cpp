@@ -11,24 +11,31 @@ namespace netbuild::sync {
 namespace {
 
 using Column = camunda::hi_varinst;
-using Answer = std::optional<Value>;
+using Answer = VariableValue;
+
+Answer unknown() { return {}; }
+Answer known(Value value) { return {std::move(value), std::nullopt}; }
+Answer unreadable(Column column) { return {std::nullopt, column}; }
 
 Answer from_long(const Row& row, auto make) {
-    if (row.is_unchanged(Column::long_)) return std::nullopt;
+    if (row.is_unchanged(Column::long_)) return unknown();
+    if (!row.has_text(Column::long_)) return known({});
     const auto number = parse_integer<std::int64_t>(row.text(Column::long_));
-    return number ? make(*number) : Value();
+    return number ? known(make(*number)) : unreadable(Column::long_);
 }
 
 Answer from_text(const Row& row) {
-    if (row.is_unchanged(Column::text)) return std::nullopt;
-    return text_value(row.cell(Column::text));
+    if (row.is_unchanged(Column::text)) return unknown();
+    return known(text_value(row.cell(Column::text)));
 }
 
 Answer from_double(const Row& row) {
+    if (!row.has_text(Column::double_)) return known({});
     const std::string_view text = row.text(Column::double_);
     double number = 0;
     const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return ec == std::errc{} && !text.empty() ? Value(number) : Value();
+    if (ec != std::errc{} || end != text.data() + text.size()) return unreadable(Column::double_);
+    return known(number);
 }
 
 Object description(std::string_view type, std::size_t size_bytes) {
@@ -71,23 +78,26 @@ Value file(const Row& row, std::string bytes, const ProjectionOptions& options) 
 
 Answer from_bytes(const Row& row, std::string_view type, std::optional<std::string_view> bytea,
                   const ProjectionOptions& options) {
-    if (row.is_null(Column::bytearray_id)) {
-        return type == "file" ? Answer(file(row, {}, options)) : Answer(Value());
-    }
-    if (!bytea) return std::nullopt;
-    std::string bytes = decode_bytea(*bytea);
-    if (type == "json") return json(std::move(bytes));
-    if (type == "file") return file(row, std::move(bytes), options);
+    if (row.is_null(Column::bytearray_id))
+        return known(type == "file" ? Value(file(row, {}, options)) : Value());
+    if (!bytea) return unknown();
+    auto decoded = decode_bytea(*bytea);
+    if (!decoded) return unreadable(Column::bytearray_id);
+    std::string bytes = std::move(*decoded);
+    if (type == "json") return known(json(std::move(bytes)));
+    if (type == "file") return known(file(row, std::move(bytes), options));
     if (type == "serializable") {
-        return object(row, "application/x-java-serialized-object", std::move(bytes), options);
+        return known(
+            object(row, "application/x-java-serialized-object", std::move(bytes), options));
     }
-    if (type.starts_with("spin://")) return object(row, type.substr(7), std::move(bytes), options);
+    if (type.starts_with("spin://"))
+        return known(object(row, type.substr(7), std::move(bytes), options));
     Object described = description(type == "bytes" ? "Bytes"
                                    : type == "xml" ? "Xml"
                                                    : type,
                                    bytes.size());
     add_bytes(described, std::move(bytes), options);
-    return described;
+    return known(std::move(described));
 }
 
 } // namespace
@@ -117,7 +127,7 @@ Answer variable_value(const Row& row, std::optional<std::string_view> bytes,
     if (type == "boolean") return from_long(row, [](std::int64_t n) { return Value(n != 0); });
     if (type == "date") return from_long(row, [](std::int64_t n) { return Value(Date{n}); });
     if (type == "double") return from_double(row);
-    if (type == "null") return Value();
+    if (type == "null") return known({});
     return from_bytes(row, type, bytes, options);
 }
 

@@ -4,6 +4,8 @@
 #include <map>
 #include <unordered_set>
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
 #include "model/collections.hpp"
 #include "sync/content_hash.hpp"
 #include "sync/projector.hpp"
@@ -12,79 +14,207 @@
 namespace netbuild::sync {
 namespace {
 
-constexpr std::size_t page_documents = 500;
+constexpr std::size_t page_documents = 1000;
+constexpr std::size_t scope_chunk_instances = 100;
+/// Each round has only what changed during the one before it.
+constexpr int rounds_max = 6;
+
+using Stored = std::vector<ValuePtr>;
+
+std::string_view instance_of(std::string_view collection, std::string_view id,
+                             const Value* document) {
+    if (collection == collections::workflow_executions ||
+        collection == collections::task_executions)
+        return id;
+    const Value* owner = document ? document->at_path("processInstanceId") : nullptr;
+    return owner ? owner->string_or() : std::string_view{};
+}
 
 class Verifier {
 public:
-    Verifier(DocumentStore& store, VerifyReport& report) : store_(store), report_(report) {}
+    Verifier(VerifyPorts ports, ProjectionOptions options)
+        : ports_(std::move(ports)),
+          options_(std::move(options)),
+          cache_({limits_.cache_documents_max, limits_.cache_bytes_max}),
+          projector_(options_, cache_) {}
 
-    awaitable<result<void>> compare(const std::vector<DocumentWrite>& expected) {
-        std::map<std::string_view, std::vector<const DocumentWrite*>> by_collection;
-        for (const DocumentWrite& write : expected)
-            by_collection[write.collection].push_back(&write);
-        for (const auto& [collection, writes] : by_collection) {
-            std::vector<std::string> ids;
-            for (const DocumentWrite* write : writes)
-                ids.push_back(write->id);
-            CO_TRY(const auto found, co_await store_.get(collection, std::move(ids)));
-            for (std::size_t i = 0; i < writes.size(); ++i)
-                compare_one(*writes[i], found[i]);
+    awaitable<result<void>> all() {
+        CO_TRY_VOID(co_await take_snapshot());
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        while (chunk) {
+            // The next chunk comes while this one is compared.
+            using namespace asio::experimental::awaitable_operators;
+            auto [next, compared] = co_await (snapshot_->next() && compare(std::move(chunk->rows)));
+            CO_TRY_VOID(std::move(compared));
+            CO_TRY(chunk, std::move(next));
+        }
+        for (const std::string_view collection :
+             {collections::workflow_executions, collections::task_executions, collections::tasks,
+              collections::process_definitions}) {
+            CO_TRY_VOID(co_await find_unexpected(collection, {}));
         }
         co_return result<void>{};
     }
 
-    /// What is stored and was not in the snapshot.
-    awaitable<result<void>> find_unexpected() {
-        std::unordered_set<std::string> retained;
-        for (const std::string_view collection :
-             {collections::workflow_executions, collections::task_executions, collections::tasks,
-              collections::process_definitions}) {
-            Query query;
-            query.collection = collection;
-            query.limit = page_documents;
-            query.without = {"variables", "activeActivities", "activeTasks", "bpmnXml"};
-            while (true) {
-                CO_TRY(const auto page, co_await store_.find(query));
-                for (const ValuePtr& document : page) {
-                    const std::string id(document->at_path("_id")->string_or());
-                    const Value* instance = document->at_path("processInstanceId");
-                    if (document->at_path("retainedAt")) retained.insert(id);
-                    if (seen_.contains(key(collection, id)) || is_newer(*document)) continue;
-                    if (retained.contains(instance ? std::string(instance->string_or())
-                                                   : std::string())) {
-                        ++report_.retained;
-                    } else {
-                        add({collection, id, {}, {}, "a document"});
-                    }
-                }
-                if (page.size() < page_documents) break;
-                query.after = {*page.back()->at_path("_id")};
+    /// Process instances by their ids, and what stands beside them.
+    awaitable<result<void>> some(std::vector<std::string> ids, bool definitions, bool standalone) {
+        CO_TRY_VOID(co_await take_snapshot());
+        if (definitions) {
+            CO_TRY(auto chunk, co_await snapshot_->next());
+            if (chunk) CO_TRY_VOID(co_await compare(std::move(chunk->rows)));
+            CO_TRY_VOID(co_await find_unexpected(collections::process_definitions, {}));
+        }
+        if (standalone) {
+            CO_TRY(auto rows, co_await snapshot_->read({.standalone_tasks = true}));
+            CO_TRY_VOID(co_await compare(std::move(rows)));
+            CO_TRY_VOID(co_await find_unexpected(collections::tasks, Array{nullptr}));
+        }
+        for (std::size_t at = 0; at < ids.size(); at += scope_chunk_instances) {
+            InstanceSelection selection;
+            Array scope;
+            for (std::size_t i = at; i < std::min(ids.size(), at + scope_chunk_instances); ++i) {
+                scope.emplace_back(ids[i]);
+                selection.instances.push_back(ids[i]);
+            }
+            CO_TRY(auto rows, co_await snapshot_->read(std::move(selection)));
+            CO_TRY_VOID(co_await compare(std::move(rows)));
+            for (const std::string_view collection :
+                 {collections::workflow_executions, collections::task_executions,
+                  collections::tasks}) {
+                CO_TRY_VOID(co_await find_unexpected(collection, scope));
             }
         }
         co_return result<void>{};
     }
 
+    /// What had changed after the snapshot, with later ones.
+    awaitable<result<void>> changed_since() {
+        for (int round = 1; round < rounds_max && !newer_.empty(); ++round) {
+            std::vector<std::string> ids(newer_.begin(), newer_.end());
+            newer_.clear();
+            seen_.clear();
+            CO_TRY_VOID(
+                co_await some(std::move(ids), std::exchange(newer_definitions_, false), false));
+        }
+        report_.newer = newer_.size();
+        report_.retained = retained_documents_.size();
+        co_return result<void>{};
+    }
+
+    [[nodiscard]] VerifyReport take_report() { return std::move(report_); }
+
 private:
-    static std::string key(std::string_view collection, std::string_view id) {
-        return std::string(collection) + "/" + std::string(id);
+    awaitable<result<void>> take_snapshot() {
+        CO_TRY(snapshot_, co_await ports_.snapshot());
+        report_.position = snapshot_->position();
+        co_return co_await ports_.wait_applied(report_.position);
     }
-    bool is_newer(const Value& document) {
+
+    /// Rows that are whole for their process instances: what they make, and what is stored.
+    awaitable<result<void>> compare(Transaction rows) {
+        using namespace asio::experimental::awaitable_operators;
+        // Definitions may have left the cache since their chunk: the stored ones were compared
+        // then.
+        std::set<DocumentKey> missing;
+        projector_.collect_missing(rows, true, missing);
+        for (const auto& [collection, id] : missing) {
+            CO_TRY(const auto found, co_await ports_.store.get(collection, {id}));
+            cache_.put(collection, id,
+                       collection == collections::process_definitions ? found.front() : nullptr);
+        }
+        CO_TRY_VOID(projector_.project_snapshot(rows));
+        ApplyBatch expected;
+        cache_.take_dirty(expected);
+        std::map<std::string_view, std::vector<const DocumentWrite*>> writes;
+        for (const auto* part : {&expected.parts, &expected.documents}) {
+            for (const DocumentWrite& write : *part)
+                writes[write.collection].push_back(&write);
+        }
+        for (const auto& [collection, wanted] : writes) {
+            std::vector<std::string> ids;
+            for (const DocumentWrite* write : wanted)
+                ids.push_back(write->id);
+            CO_TRY(const Stored found, co_await ports_.store.get(collection, std::move(ids)));
+            for (std::size_t i = 0; i < wanted.size(); ++i)
+                compare_one(*wanted[i], found[i]);
+        }
+        cache_.written(expected);
+        ports_.on_progress(report_);
+        co_return result<void>{};
+    }
+
+    /// What is stored and was not in the snapshot; `scope`: of these process instances.
+    awaitable<result<void>> find_unexpected(std::string_view collection, Array scope) {
+        Query query;
+        query.collection = collection;
+        query.limit = page_documents;
+        query.without = {"variables", "activeActivities", "activeTasks", "bpmnXml",
+                         "jobs",      "incidents",        "forms",       "candidates"};
+        if (!scope.empty()) {
+            query.filter.all.push_back(
+                {collection == collections::tasks ? "processInstanceId" : "_id",
+                 Condition::Operator::in, std::move(scope)});
+        }
+        while (true) {
+            CO_TRY(const auto page, co_await ports_.store.find(query));
+            for (const ValuePtr& document : page)
+                unexpected(collection, *document);
+            if (page.size() < page_documents) co_return result<void>{};
+            query.after = {*page.back()->at_path("_id")};
+        }
+    }
+
+    void unexpected(std::string_view collection, const Value& document) {
+        const Value* own_id = document.at_path("_id");
+        const std::string id(own_id ? own_id->string_or() : std::string_view{});
+        const std::string instance(instance_of(collection, id, &document));
+        if (document.at_path("retainedAt")) retained_.insert(hash(instance, {}));
+        if (seen_.contains(hash(collection, id)) || is_newer(collection, instance, document))
+            return;
+        if (collection != collections::process_definitions &&
+            retained_.contains(hash(instance, {}))) {
+            retained_documents_.insert(hash(collection, id));
+        } else {
+            add({collection, id, {}, {}, "a document"}, instance);
+        }
+    }
+
+    static std::uint64_t hash(std::string_view collection, std::string_view id) {
+        const std::hash<std::string_view> of;
+        return of(id) * 0x9E3779B97F4A7C15u ^ of(collection);
+    }
+
+    bool is_newer(std::string_view collection, std::string_view instance, const Value& document) {
         const Value* lsn = document.at_path("sync.lsn");
-        const bool newer =
-            lsn && static_cast<std::uint64_t>(lsn->integer_or()) > report_.position.number;
-        report_.newer += newer;
-        return newer;
+        if (!lsn || static_cast<std::uint64_t>(lsn->integer_or()) <= report_.position.number)
+            return false;
+        if (collection == collections::process_definitions) {
+            newer_definitions_ = true;
+        } else if (!instance.empty()) {
+            newer_.emplace(instance);
+        }
+        return true;
     }
-    void add(Difference difference) {
+
+    void add(Difference difference, std::string_view instance) {
         ++report_.difference_count;
+        if (difference.collection == collections::process_definitions) {
+            report_.load_definitions = true;
+        } else if (instance.empty()) {
+            report_.load_standalone_tasks = true;
+        } else {
+            report_.instances_to_load.emplace(instance);
+        }
         if (report_.differences.size() < VerifyReport::differences_max)
             report_.differences.push_back(std::move(difference));
     }
+
     void compare_one(const DocumentWrite& expected, const ValuePtr& found) {
-        seen_.insert(key(expected.collection, expected.id));
+        seen_.insert(hash(expected.collection, expected.id));
         ++report_.documents;
-        if (!found) return add({expected.collection, expected.id, {}, "a document", {}});
-        if (is_newer(*found)) return;
+        const auto instance = instance_of(expected.collection, expected.id, expected.body.get());
+        if (!found) return add({expected.collection, expected.id, {}, "a document", {}}, instance);
+        if (is_newer(expected.collection, instance, *found)) return;
         const Value wanted = without_sync(*expected.body);
         const Value stored = without_sync(*found);
         if (wanted == stored) return;
@@ -95,53 +225,46 @@ private:
             const Value* other = stored.at_path(member.key);
             if (!other || !(*other == member.value)) {
                 add({expected.collection, expected.id, member.key, to_json(member.value),
-                     text(other)});
+                     text(other)},
+                    instance);
             }
         }
         for (const auto& member : *stored.get_if<Object>()) {
             if (!wanted.at_path(member.key))
-                add({expected.collection, expected.id, member.key, {}, to_json(member.value)});
+                add({expected.collection, expected.id, member.key, {}, to_json(member.value)},
+                    instance);
         }
     }
 
-    DocumentStore& store_;
-    VerifyReport& report_;
-    std::unordered_set<std::string> seen_;
+    VerifyPorts ports_;
+    ProjectionOptions options_;
+    PipelineOptions limits_;
+    DocumentCache cache_;
+    Projector projector_;
+    std::unique_ptr<EngineSnapshot> snapshot_;
+    VerifyReport report_;
+    std::unordered_set<std::uint64_t> seen_, retained_, retained_documents_;
+    std::set<std::string> newer_;
+    bool newer_definitions_ = false;
 };
 
 } // namespace
 
-awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store,
-                                       ProjectionOptions options,
-                                       std::function<void(const VerifyReport&)> on_progress) {
-    const PipelineOptions defaults;
-    DocumentCache cache({defaults.cache_documents_max, defaults.cache_bytes_max});
-    Projector projector(options, cache);
-    VerifyReport report;
-    report.position = snapshot.position();
-    Verifier verifier(store, report);
-    while (true) {
-        CO_TRY(const auto chunk, co_await snapshot.next());
-        if (!chunk) break;
-        // Definitions may have left the cache since their chunk: the stored ones were compared
-        // then.
-        std::set<DocumentKey> missing;
-        projector.collect_missing(chunk->rows, true, missing);
-        for (const auto& [collection, id] : missing) {
-            CO_TRY(const auto found, co_await store.get(collection, {id}));
-            cache.put(collection, id,
-                      collection == collections::process_definitions ? found.front() : nullptr);
-        }
-        projector.project_snapshot(chunk->rows);
-        ApplyBatch expected;
-        cache.take_dirty(expected);
-        CO_TRY_VOID(co_await verifier.compare(expected.parts));
-        CO_TRY_VOID(co_await verifier.compare(expected.documents));
-        cache.written(expected);
-        on_progress(report);
-    }
-    CO_TRY_VOID(co_await verifier.find_unexpected());
-    co_return report;
+awaitable<result<VerifyReport>> verify(VerifyPorts ports, ProjectionOptions options) {
+    Verifier verifier(std::move(ports), std::move(options));
+    CO_TRY_VOID(co_await verifier.all());
+    CO_TRY_VOID(co_await verifier.changed_since());
+    co_return verifier.take_report();
+}
+
+awaitable<result<VerifyReport>> verify_again(VerifyPorts ports, ProjectionOptions options,
+                                             VerifyReport former) {
+    Verifier verifier(std::move(ports), std::move(options));
+    CO_TRY_VOID(
+        co_await verifier.some({former.instances_to_load.begin(), former.instances_to_load.end()},
+                               former.load_definitions, former.load_standalone_tasks));
+    CO_TRY_VOID(co_await verifier.changed_since());
+    co_return verifier.take_report();
 }
 
 } // namespace netbuild::sync

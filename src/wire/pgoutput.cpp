@@ -7,6 +7,11 @@
 #include <fmt/format.h>
 
 namespace netbuild {
+namespace {
+
+constexpr std::size_t following_part_bytes = 1024 * 1024;
+
+} // namespace
 
 /// A transaction that asks for more is no honest one.
 static constexpr std::size_t requests_max = 64;
@@ -86,15 +91,36 @@ result<std::optional<Transaction>> PgoutputDecoder::decode(std::string_view mess
         return in.corrupt("an unknown kind of message");
     }
     TRY_VOID(in.end());
+    if (part_is_due()) return std::optional(take_part());
     return std::optional<Transaction>();
+}
+
+bool PgoutputDecoder::part_is_due() const noexcept {
+    if (!open_ || options_.part_bytes_max == 0) return false;
+    // Once a transaction is known to be large nothing is gained by gathering much of it.
+    return open_->bytes() > (parted_ ? std::min(following_part_bytes, options_.part_bytes_max)
+                                     : options_.part_bytes_max);
+}
+
+Transaction PgoutputDecoder::take_part() {
+    Transaction rest;
+    rest.position = open_->position;
+    rest.committed_at_us = open_->committed_at_us;
+    rest.xid = open_->xid;
+    Transaction part = std::exchange(*open_, std::move(rest));
+    part.extent = Extent::part;
+    parted_ = true;
+    return part;
 }
 
 result<void> PgoutputDecoder::begin(Reader& in) {
     if (open_) return in.corrupt("Begin inside a transaction");
-    TRY_VOID(in.number<std::uint64_t>()); // the commit record's own LSN; Commit brings its end
+    TRY(const auto commit_lsn, in.number<std::uint64_t>()); // Commit brings the record's end
     TRY(const auto committed_at, in.number<std::int64_t>());
     TRY(const auto xid, in.number<std::uint32_t>());
     open_.emplace();
+    parted_ = false;
+    open_->position = Position::at(options_.epoch, Lsn{commit_lsn & Position::lsn_mask});
     open_->committed_at_us = committed_at + postgres_epoch_us;
     open_->xid = xid;
     return {};
@@ -109,6 +135,7 @@ result<std::optional<Transaction>> PgoutputDecoder::commit(Reader& in) {
     TRY_VOID(in.end());
     if (end_lsn > Position::lsn_mask) return in.corrupt("an LSN past 2^48");
     open_->position = Position::at(options_.epoch, Lsn{end_lsn});
+    open_->extent = parted_ ? Extent::last : Extent::whole;
     return std::exchange(open_, std::nullopt);
 }
 

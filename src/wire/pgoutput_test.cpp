@@ -157,6 +157,32 @@ TEST(Pgoutput, a_message_cut_at_any_byte_is_corrupt_and_says_where) {
     }
 }
 
+TEST(Pgoutput, a_transaction_past_the_part_limit_comes_in_parts_and_ends_with_its_position) {
+    PgoutputDecoder decoder({.schema = "public", .epoch = 2, .part_bytes_max = 1000});
+    std::size_t rows = 0, parts = 0;
+    ASSERT_TRUE(decoder.decode(relation()));
+    ASSERT_TRUE(decoder.decode(begin()));
+    for (int i = 0; i < 50; ++i) {
+        const auto part = decoder.decode(insert()).value();
+        if (!part) continue;
+        EXPECT_EQ(part->extent, Extent::part);
+        EXPECT_EQ(part->position, Position::at(2, Lsn{100})) << "the commit record's begin";
+        EXPECT_EQ(part->row(0).text(camunda::hi_varinst::text), "hello");
+        EXPECT_TRUE(decoder.in_transaction());
+        rows += part->size();
+        ++parts;
+    }
+    const auto last = decoder.decode(commit()).value();
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->extent, Extent::last);
+    EXPECT_EQ(last->position, Position::at(2, Lsn{148}));
+    EXPECT_EQ(rows + last->size(), 50u);
+    EXPECT_GT(parts, 3u);
+    ASSERT_TRUE(decoder.decode(begin()));
+    ASSERT_TRUE(decoder.decode(insert()));
+    EXPECT_EQ(decoder.decode(commit()).value()->extent, Extent::whole) << "the next one is small";
+}
+
 TEST(Pgoutput, messages_out_of_order_are_corrupt) {
     EXPECT_EQ(PgoutputDecoder({}).decode(insert()).error().code(), ErrorCode::corrupt);
     EXPECT_EQ(PgoutputDecoder({}).decode(commit()).error().code(), ErrorCode::corrupt);

@@ -29,7 +29,9 @@ std::optional<std::int64_t> parse_wall_time(std::string_view text) noexcept {
         if (text[i] < '0' || text[i] > '9') break;
         milliseconds += (text[i] - '0') * scale;
     }
-    const std::chrono::sys_days date{std::chrono::year(year) / month / day};
+    const std::chrono::year_month_day calendar = std::chrono::year(year) / month / day;
+    if (!calendar.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    const std::chrono::sys_days date{calendar};
     const std::int64_t seconds =
         std::int64_t{date.time_since_epoch().count()} * 86400 + hour * 3600 + minute * 60 + second;
     return seconds * 1000 + milliseconds;

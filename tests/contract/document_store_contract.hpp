@@ -152,6 +152,40 @@ TYPED_TEST_P(DocumentStoreContract,
     EXPECT_FALSE(must(this->context, this->store().checkpoint("engine")));
 }
 
+TYPED_TEST_P(DocumentStoreContract, after_a_later_claim_the_batches_of_earlier_ones_are_refused) {
+    auto& store = this->store();
+    const auto first = must(this->context, store.claim("engine"));
+    EXPECT_GT(first, 0u);
+    EXPECT_FALSE(must(this->context, store.checkpoint("engine"))) << "a claim is no checkpoint";
+    Checkpoint checkpoint;
+    checkpoint.generation = first;
+    checkpoint.position = Position::at(0, Lsn{100});
+    this->apply({document(things, "a", 100, {})}, {}, checkpoint);
+    const auto second = must(this->context, store.claim("engine"));
+    EXPECT_GT(second, first);
+    EXPECT_EQ(must(this->context, store.checkpoint("engine"))->position, checkpoint.position)
+        << "a claim leaves the place as it is";
+    const auto refused = [&](std::optional<Checkpoint> moved, std::optional<Fence> fence) {
+        auto batch = std::make_shared<ApplyBatch>();
+        if (fence) batch->documents = {document(things, "b", 200, {})};
+        batch->checkpoint = std::move(moved);
+        batch->fence = std::move(fence);
+        const auto outcome = run(this->context, store.apply(batch));
+        return !outcome && outcome.error().code() == ErrorCode::conflict;
+    };
+    checkpoint.position = Position::at(0, Lsn{200});
+    EXPECT_TRUE(refused(checkpoint, {}));
+    EXPECT_TRUE(refused({}, Fence{"engine", first}));
+    EXPECT_TRUE(refused(checkpoint, Fence{"engine", first}));
+    EXPECT_FALSE(this->get("b")) << "nothing of a refused batch is written";
+    EXPECT_EQ(must(this->context, store.checkpoint("engine"))->position, Position::at(0, Lsn{100}));
+    checkpoint.generation = second;
+    EXPECT_FALSE(refused(checkpoint, Fence{"engine", second}));
+    EXPECT_TRUE(this->get("b"));
+    EXPECT_EQ(must(this->context, store.checkpoint("engine"))->position, checkpoint.position);
+    EXPECT_FALSE(refused({}, Fence{"another", 0})) << "each engine has its own claims";
+}
+
 TYPED_TEST_P(DocumentStoreContract, a_batch_again_changes_nothing) {
     for (int round = 0; round < 3; ++round) {
         this->apply({document(things, "a", 5, {{"n", 1}}), document(things, "b", 6, {{"n", 2}})});
@@ -257,6 +291,7 @@ REGISTER_TYPED_TEST_SUITE_P(DocumentStoreContract, a_document_comes_back_with_ev
                             an_older_or_equal_position_never_overwrites_or_erases,
                             an_event_document_is_kept_as_first_written,
                             a_checkpoint_moves_forward_only_and_ends_a_load_at_its_own_position,
+                            after_a_later_claim_the_batches_of_earlier_ones_are_refused,
                             a_batch_again_changes_nothing, filters_find_exactly_what_matches,
                             pages_follow_each_other_without_gap_or_double,
                             members_can_be_left_out_and_queries_share_a_snapshot);

@@ -65,6 +65,44 @@ TEST_F(PostgresSource, a_slot_that_another_worker_has_is_in_use) {
     close(context, second);
 }
 
+TEST_F(PostgresSource, a_stream_that_was_opened_again_still_confirms) {
+    auto snapshot = must(context, replication.source().open({}));
+    while (must(context, snapshot->next())) {
+    }
+    close(context, replication.source());
+    must(context, replication.source().open({0, snapshot->position()}));
+    replication.commit();
+    const Position upto = must(context, replication.source().next()).upto;
+    replication.source().confirm(upto);
+    bool confirmed = false;
+    for (int attempt = 0; attempt < 500 && !confirmed; ++attempt) {
+        confirmed = execute(context, replication.clock_,
+                            "select confirmed_flush_lsn >= $2::pg_lsn from pg_replication_slots "
+                            "where slot_name = $1",
+                            {replication.slot_, to_string(upto.lsn())})
+                        .text(0, 0) == "t";
+    }
+    EXPECT_TRUE(confirmed);
+    close(context, replication.source());
+}
+
+TEST_F(PostgresSource, while_one_worker_loads_another_one_does_not_take_its_slot) {
+    auto snapshot = must(context, replication.source().open({}));
+    ReplicationSource second(context.get_executor(), replication.clock_,
+                             {.connection = camunda_database(), .slot = replication.slot_});
+    const auto refused = run(context, second.open({}));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::slot_in_use);
+    while (must(context, snapshot->next())) {
+    }
+    snapshot.reset();
+    close(context, replication.source()); // it died in its load
+    auto again = must(context, second.open({}));
+    EXPECT_TRUE(again);
+    again.reset();
+    close(context, second);
+}
+
 TEST_F(PostgresSource, a_slot_that_is_gone_or_is_past_our_checkpoint_is_not_found) {
     const auto gone = run(context, replication.source().open({0, Position::at(0, Lsn{100})}));
     ASSERT_FALSE(gone);
@@ -75,6 +113,7 @@ TEST_F(PostgresSource, a_slot_that_is_gone_or_is_past_our_checkpoint_is_not_foun
     const auto past = run(context, replication.source().open({0, Position::at(0, Lsn{100})}));
     ASSERT_FALSE(past);
     EXPECT_EQ(past.error().code(), ErrorCode::not_found);
+    close(context, replication.source());
 }
 
 TEST_F(PostgresSource, a_wrong_password_and_a_server_that_is_away_have_codes_of_their_own) {

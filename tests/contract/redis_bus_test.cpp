@@ -3,19 +3,42 @@
 
 #include "redis/redis_bus.hpp"
 #include "support/child_process.hpp"
+#include "support/plain_redis.hpp"
 #include "support/servers.hpp"
 
 namespace netbuild::test {
 namespace {
 
-/// A stream of its own for each test.
+/// A stream and a channel of its own for each test; what is done to the server goes through a
+/// connection that the bus knows nothing of.
 struct Redis {
     explicit Redis(asio::io_context& context)
-        : bus_(context.get_executor(), clock_,
-               {.url = redis_url(), .stream = "netbuild:test:" + unique_name("events")}) {}
+        : context_(context),
+          bus_(context.get_executor(), clock_, {.url = redis_url(), .stream = stream_}) {
+        subscriber_.subscribe(channel_);
+    }
     EventBus& bus() { return bus_; }
+    /// Newest first, as a server that comes back with an older file has lost them.
+    void lose_after(Position position) {
+        for (const auto& event : must(context_, bus_.read(position, 1000, {})))
+            raw_.command("XDEL " + stream_ + " " + to_string(event->position));
+        if (position.is_zero()) raw_.command("DEL " + stream_);
+    }
+    /// What the channel had since the last call, up to a message that is sent now.
+    std::vector<std::string> announced() {
+        raw_.command("PUBLISH " + channel_ + " end");
+        std::vector<std::string> found;
+        for (std::string text; (text = subscriber_.message()) != "end";)
+            found.push_back(std::move(text));
+        return found;
+    }
+    [[nodiscard]] const std::string& channel() const { return channel_; }
+    asio::io_context& context_;
     SystemClock clock_;
+    std::string stream_ = "netbuild:test:" + unique_name("events");
+    std::string channel_ = unique_name("test:channel");
     RedisBus bus_;
+    PlainRedis raw_, subscriber_;
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Redis, EventBusContract, Redis);
 
@@ -56,7 +79,7 @@ TEST(RedisBus, out_of_memory_leaves_no_hole_and_the_retry_adds_the_rest_once) {
             all.push_back(std::move(event));
         }
         const Position newest = batch.back()->position;
-        last = must(context, bus.append(batch));
+        last = must(context, bus.append(batch, {}));
         refused += last < newest;
         if (last < newest) break; // memory is full
     }
@@ -65,9 +88,10 @@ TEST(RedisBus, out_of_memory_leaves_no_hole_and_the_retry_adds_the_rest_once) {
               0);
     // What the pipeline does: the same events again.
     for (std::size_t at = 0; at < all.size(); at += 500) {
-        must(context, bus.append({all.begin() + static_cast<std::ptrdiff_t>(at),
-                                  all.begin() + static_cast<std::ptrdiff_t>(
-                                                    std::min(at + 500, all.size()))}));
+        must(context,
+             bus.append({all.begin() + static_cast<std::ptrdiff_t>(at),
+                         all.begin() + static_cast<std::ptrdiff_t>(std::min(at + 500, all.size()))},
+                        {}));
     }
     const auto stored = must(context, bus.read({}, 10'000, {}));
     ASSERT_EQ(stored.size(), all.size());
@@ -75,16 +99,25 @@ TEST(RedisBus, out_of_memory_leaves_no_hole_and_the_retry_adds_the_rest_once) {
         ASSERT_EQ(stored[i]->position, all[i]->position);
 }
 
-TEST(RedisBus, a_stream_that_was_trimmed_empty_still_refuses_old_ids) {
+TEST(RedisBus, a_stream_whose_newest_entries_were_deleted_takes_them_again_under_their_ids) {
     asio::io_context context;
     SystemClock clock;
-    RedisBus bus(context.get_executor(), clock,
-                 {.url = redis_url(), .stream = "netbuild:test:" + unique_name("events")});
-    must(context, bus.append({stream_event(5, 0)}));
-    must(context, bus.trim_before({9, 0}));
-    EXPECT_TRUE(must(context, bus.first()).is_zero());
-    EXPECT_EQ(must(context, bus.last()), (Position{5, 0}));
-    EXPECT_EQ(must(context, bus.append({stream_event(4, 0)})), (Position{5, 0}));
+    const std::string stream = "netbuild:test:" + unique_name("events");
+    RedisBus bus(context.get_executor(), clock, {.url = redis_url(), .stream = stream});
+    PlainRedis raw;
+    must(context, bus.append({stream_event(5, 0), stream_event(6, 0), stream_event(7, 0)}, {}));
+    for (const char* damage : {"XDEL %s 7-0 6-0", "XTRIM %s MAXLEN 0", "DEL %s"}) {
+        std::string command = damage;
+        raw.command(command.replace(command.find("%s"), 2, stream));
+        EXPECT_LT(must(context, bus.append({stream_event(8, 0)}, {.last = {7, 0}})),
+                  (Position{6, 0}));
+        EXPECT_EQ(
+            must(context,
+                 bus.append({stream_event(5, 0), stream_event(6, 0), stream_event(7, 0)}, {})),
+            (Position{7, 0}))
+            << damage;
+        EXPECT_EQ(must(context, bus.read({}, 100, {})).size(), 3u) << damage;
+    }
 }
 
 } // namespace

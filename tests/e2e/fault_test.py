@@ -6,41 +6,14 @@ difference, and stored events and the Redis stream are the same, each event once
 
 Has servers of its own, for it takes them away; Camunda's schema comes from the tests' stack."""
 import json
-import os
-import pathlib
-import signal
 import subprocess
-import sys
 import time
 
-from harness import NETBUILD, ROOT, Failed, Netbuild, say, stack_up, until
+from harness import NETBUILD, Failed, Netbuild, say, stack_up, until
 from kill_test import generate, redis_events, scratch_database, sync_state
+from servers import PrivateServers
 
 BATCH = 60
-
-
-class FaultyStack:
-    def __init__(self):
-        folder = pathlib.Path(os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test"))).parent / "stack-faults"
-        self.command = [sys.executable, str(ROOT / "tools/stack.py"), "--folder", str(folder), "--port-base", "26600"]
-
-    def run(self, *arguments):
-        return subprocess.run([*self.command, *arguments], check=True, capture_output=True, text=True).stdout
-
-    def __enter__(self):
-        self.run("up", "--only", "postgres,redis,mongodb")
-        return self
-
-    def __exit__(self, *_):
-        self.run("down", "--wipe")
-
-    def status(self):
-        return json.loads(self.run("status", "--json"))
-
-    def take_away(self, name):
-        """Ends the server as a crash would, without starting it again. PostgreSQL gets SIGQUIT, its
-        immediate shutdown: a killed postmaster leaves backends that keep a new one from starting."""
-        os.kill(self.status()["pids"][name], signal.SIGQUIT if name == "postgres" else signal.SIGKILL)
 
 
 def applied(netbuild):
@@ -74,7 +47,7 @@ def restart_under_load(servers, stack, netbuild, name, word, state):
     if name != "postgres":
         load(stack, state)
     until(f"readiness names {word}", lambda: word in reasons(netbuild))
-    servers.run("restart", name)
+    servers.bring_back(name)
     load(stack, state)
     catch_up(netbuild)
     until("it is ready again", lambda: not reasons(netbuild))
@@ -83,7 +56,7 @@ def restart_under_load(servers, stack, netbuild, name, word, state):
 
 def main():
     source = stack_up()
-    with FaultyStack() as servers:
+    with PrivateServers() as servers:
         name = f"faults_{time.time_ns() // 1000000}"
         stack = scratch_database(source, name, servers.status())
         state = {"next": 1}

@@ -30,7 +30,7 @@ def say(text):
 
 def stack_arguments():
     return [sys.executable, str(ROOT / "tools/stack.py"), "--folder",
-            os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test")), "--port-base", "26400"]
+            os.environ.get("NETBUILD_TEST_STACK", str(ROOT / ".stack-test")), "--port-base", os.environ.get("NETBUILD_TEST_PORT_BASE", "26400")]
 
 
 def stack_up():
@@ -43,7 +43,7 @@ ports_given = set()
 
 
 def free_port():
-    for port in range(27000, 28000):
+    for port in range(29000, 30000):
         if port in ports_given:
             continue
         with socket.socket() as s:
@@ -53,7 +53,7 @@ def free_port():
                 return port
             except OSError:
                 continue
-    raise Failed("no free port from 27000 to 27999")
+    raise Failed("no free port from 29000 to 29999")
 
 
 def until(what, condition, seconds=WAIT_SECONDS_MAX):
@@ -125,9 +125,9 @@ def psql(stack, sql):
 class Netbuild:
     """One netbuild process on the stack, with a slot and stores of its own."""
 
-    def __init__(self, stack, name, mongodb=False, redis=False, environment=None):
+    def __init__(self, stack, name, mongodb=False, redis=False, environment=None, store=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"netbuild-{name}-"))
-        self.stack, self.name, self.process = stack, name, None
+        self.stack, self.name, self.process, self.redis = stack, name, None, redis
         self.port = free_port()
         p = stack["postgres"]
         lines = [
@@ -135,7 +135,7 @@ class Netbuild:
             '[postgres]', f'host = "{p["host"]}"', f'port = {p["port"]}', f'dbname = "{p["dbname"]}"',
             f'user = "{p["user"]}"', f'password = "{p["password"]}"',
             '[camunda]', f'url = "{stack["camunda"]}"',
-            '[store]', f'path = "{self.folder / "data"}"',
+            '[store]', f'path = "{store or self.folder / "data"}"',
             '[http]', f'port = {self.port}',
         ]
         if mongodb:

@@ -42,11 +42,12 @@ def scratch_database(stack, name, servers=None):
     return target
 
 
-def generate(stack, first, count):
+def generate(stack, first, count, quiet=False):
     """Process instances from start to end, three transactions each, in the background."""
     p = stack["postgres"]
     return subprocess.Popen(["psql", "-h", p["host"], "-p", str(p["port"]), "-U", p["user"], "-d", p["dbname"], "-qX", "-c",
-                             f"call nb_gen({first}, {count})"], env={**os.environ, "PGPASSWORD": p["password"]})
+                             f"call nb_gen({first}, {count})"], env={**os.environ, "PGPASSWORD": p["password"]},
+                            stderr=subprocess.DEVNULL if quiet else None)
 
 
 def redis_events(stack, stream):

@@ -4,6 +4,7 @@
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
+#include "ports/stored_events.hpp"
 #include "support/run.hpp"
 #include "sync/event_retention.hpp"
 
@@ -31,11 +32,15 @@ TEST(EventRetention, removes_what_is_older_from_store_and_stream_and_nothing_els
         events.push_back(std::move(event));
     }
     must(context, store.apply(batch));
-    must(context, bus.append(std::move(events)));
+    must(context, bus.append(std::move(events), {}));
     EXPECT_EQ(must(context, sync::remove_events_before(store, bus, Date{15'000})), 1499u);
     EXPECT_EQ(must(context, store.count(collections::events, {})), 1001u);
     EXPECT_EQ(must(context, bus.first()), (Position{1500, 0}));
     EXPECT_EQ(must(context, sync::remove_events_before(store, bus, Date{15'000})), 0u);
+    const auto known =
+        must(context, store.get(collections::sync_checkpoints, {std::string(event_horizon_id)}));
+    EXPECT_EQ(event_horizon(known.front().get()), (Position{1499, Position::last_ordinal}))
+        << "what a reader from before it is told";
 }
 
 } // namespace

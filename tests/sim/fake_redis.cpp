@@ -20,8 +20,8 @@ void FakeRedis::lose_newest(std::size_t count) {
 
 awaitable<result<void>> FakeRedis::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events, Position known) {
-    if (last_ < known && !forgets_what_it_had) co_return last_;
+awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
+    if (last_ < terms.last && !forgets_what_it_had) co_return last_;
     const Position newest = events.empty() ? last_ : events.back()->position;
     bool failed = false;
     for (StreamEventPtr& event : events) {
@@ -34,7 +34,8 @@ awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events
         }
         if (room_) --*room_;
         last_ = event->position;
-        if (!forgets_to_publish || event->position.number / 8 % 16 != 0)
+        if (event->position > terms.announced &&
+            (!forgets_to_publish || event->position.number / 8 % 16 != 0))
             published_.push_back(event);
         entries_.push_back(std::move(event));
     }

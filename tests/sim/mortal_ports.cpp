@@ -178,6 +178,10 @@ awaitable<result<std::optional<Checkpoint>>> MortalStore::checkpoint(std::string
     co_return co_await whole<std::optional<Checkpoint>>(life_, "store.checkpoint",
                                                         [&] { return store_.checkpoint(engine); });
 }
+awaitable<result<std::uint64_t>> MortalStore::claim(std::string engine) {
+    co_return co_await whole<std::uint64_t>(life_, "store.claim",
+                                            [&] { return store_.claim(engine); });
+}
 awaitable<result<void>> MortalStore::erase_checkpoint(std::string engine) {
     co_return co_await whole<void>(life_, "store.erase_checkpoint",
                                    [&] { return store_.erase_checkpoint(engine); });
@@ -208,7 +212,7 @@ awaitable<result<std::uint64_t>> MortalStore::erase(std::string_view collection,
 awaitable<result<void>> MortalBus::ping() {
     co_return co_await whole<void>(life_, "bus.ping", [&] { return bus_.ping(); });
 }
-awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events, Position known) {
+awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
     const Fate fate = co_await life_.begin("bus.append");
     if (life_.dead()) co_return killed();
     if (fate == Fate::refused) co_return refused();
@@ -216,14 +220,14 @@ awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events
         const Moment moment = life_.moment();
         EventBus& bus = bus_;
         if (moment == Moment::late)
-            co_await spawn_late(life_, [&bus, events, known] { return bus.append(events, known); });
+            co_await spawn_late(life_, [&bus, events, terms] { return bus.append(events, terms); });
         if (moment == Moment::half) events.resize((events.size() + 1) / 2);
         if (moment == Moment::half || moment == Moment::after)
-            (void)co_await bus_.append(events, known);
+            (void)co_await bus_.append(events, terms);
         life_.die();
         co_return killed();
     }
-    auto outcome = co_await bus_.append(std::move(events), known);
+    auto outcome = co_await bus_.append(std::move(events), terms);
     if (life_.dead()) co_return killed();
     if (fate == Fate::answer_lost) co_return answer_lost();
     co_return outcome;

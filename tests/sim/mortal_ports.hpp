@@ -32,6 +32,7 @@ public:
     awaitable<result<void>> ping() override;
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override;
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override;
+    awaitable<result<std::uint64_t>> claim(std::string engine) override;
     awaitable<result<void>> erase_checkpoint(std::string engine) override;
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
                                                  std::vector<std::string> ids) override;
@@ -52,7 +53,7 @@ public:
     MortalBus(EventBus& bus, Life& life) : bus_(bus), life_(life) {}
     awaitable<result<void>> ping() override;
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
-                                       Position known = {}) override;
+                                       AppendTerms terms) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

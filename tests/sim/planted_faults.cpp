@@ -262,11 +262,11 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::find(Query query) {
     co_return co_await store_.find(std::move(query));
 }
 
-awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events, Position known) {
+awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
     if (plant_ != Plant::acknowledges_unsent_events)
-        co_return co_await bus_.append(std::move(events), known);
+        co_return co_await bus_.append(std::move(events), terms);
     const Position newest = events.back()->position;
-    if (!held_.empty()) CO_TRY_VOID(co_await bus_.append(std::exchange(held_, {})));
+    if (!held_.empty()) CO_TRY_VOID(co_await bus_.append(std::exchange(held_, {}), terms));
     held_ = std::move(events);
     co_return newest;
 }

@@ -92,6 +92,9 @@ public:
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
         return store_.checkpoint(std::move(engine));
     }
+    awaitable<result<std::uint64_t>> claim(std::string engine) override {
+        return store_.claim(std::move(engine));
+    }
     awaitable<result<void>> erase_checkpoint(std::string engine) override {
         return store_.erase_checkpoint(std::move(engine));
     }
@@ -123,7 +126,7 @@ public:
     PlantedBus(EventBus& bus, Plant plant) : bus_(bus), plant_(plant) {}
     awaitable<result<void>> ping() override { return bus_.ping(); }
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
-                                       Position known = {}) override;
+                                       AppendTerms terms) override;
     awaitable<result<Position>> last() override { return bus_.last(); }
     awaitable<result<Position>> first() override { return bus_.first(); }
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

@@ -50,6 +50,10 @@ awaitable<result<std::optional<Checkpoint>>> ReplicaSet::checkpoint(std::string 
     co_return co_await (co_await read())->checkpoint(std::move(engine));
 }
 
+awaitable<result<std::uint64_t>> ReplicaSet::claim(std::string engine) {
+    CO_TRY_VOID(co_await majority_.claim(engine));
+    co_return co_await primary_.claim(engine);
+}
 awaitable<result<void>> ReplicaSet::erase_checkpoint(std::string engine) {
     CO_TRY_VOID(co_await primary_.erase_checkpoint(engine));
     co_return co_await majority_.erase_checkpoint(engine);

@@ -29,6 +29,7 @@ public:
     awaitable<result<void>> ping() override;
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override;
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override;
+    awaitable<result<std::uint64_t>> claim(std::string engine) override;
     awaitable<result<void>> erase_checkpoint(std::string engine) override;
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
                                                  std::vector<std::string> ids) override;

@@ -7,6 +7,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "ports/process_engine.hpp"
+#include "ports/spill.hpp"
 #include "postgres/pool.hpp"
 #include "sync/options.hpp"
 
@@ -19,6 +20,7 @@ make_bus(const Configuration& configuration, const asio::any_io_executor& execut
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
                                                         const asio::any_io_executor& executor,
                                                         Clock& clock);
+[[nodiscard]] std::unique_ptr<SpillArea> make_spill(const Configuration& configuration);
 /// Null if it is not configured.
 [[nodiscard]] std::unique_ptr<postgres::Pool>
 make_pool(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
@@ -36,5 +38,8 @@ make_rest_engine(const Configuration& configuration, const asio::any_io_executor
 /// "mongodb", "sqlite"; "redis", "memory"; for status and logs.
 [[nodiscard]] std::string_view store_kind(const Configuration& configuration);
 [[nodiscard]] std::string_view bus_kind(const Configuration& configuration);
+/// As messages name them: "MongoDB", "SQLite"; "Redis".
+[[nodiscard]] std::string store_name(const Configuration& configuration);
+[[nodiscard]] std::string bus_name(const Configuration& configuration);
 
 } // namespace netbuild::app

@@ -8,6 +8,7 @@
 #include "query/query_service.hpp"
 #include "runtime/random.hpp"
 #include "sync/progress.hpp"
+#include "sync/verify.hpp"
 
 namespace netbuild::app {
 
@@ -36,6 +37,9 @@ public:
 
     /// GET /v1/sync and `netbuild status`; asks the servers.
     awaitable<Value> status();
+
+    /// For sync::verify(). unsupported: the source has no tables; not_found: nothing was captured.
+    awaitable<result<sync::VerifyPorts>> verify_ports();
 
     [[nodiscard]] query::QueryService& queries();
     [[nodiscard]] DocumentStore& store();

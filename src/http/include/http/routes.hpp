@@ -22,7 +22,7 @@ public:
         /// The body of GET /v1/sync.
         std::function<Value()> status;
         /// What keeps this process from being ready; empty: it is.
-        std::function<awaitable<std::vector<std::string>>()> unready;
+        std::function<std::vector<std::string>()> unready;
         /// Prometheus' text format.
         std::function<std::string()> metrics;
     };
@@ -39,6 +39,7 @@ private:
                                             std::vector<std::string> segments);
     awaitable<Response> plain(const Request& request, bool& found);
     awaitable<result<void>> follow(Position after, std::string room, Stream& stream);
+    awaitable<result<void>> tell_removed(Position& after, Stream& stream);
     awaitable<result<Position>> catch_up(Position after, const std::string& room, Stream& stream);
 
     Ports ports_;

@@ -13,6 +13,7 @@ public:
     awaitable<result<void>> prepare(std::span<const CollectionSpec> collections) override;
     awaitable<result<void>> ping() override;
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override;
+    awaitable<result<std::uint64_t>> claim(std::string engine) override;
     awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override;
     awaitable<result<void>> erase_checkpoint(std::string engine) override;
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
@@ -31,6 +32,8 @@ private:
     using Collection = std::map<std::string, Document, std::less<>>;
 
     void write(const DocumentWrite& write);
+    [[nodiscard]] result<void> check_fence(const std::string& engine,
+                                           std::uint64_t generation) const;
     [[nodiscard]] std::vector<ValuePtr> select(const Query& query) const;
     [[nodiscard]] const Collection& collection(std::string_view name) const;
 

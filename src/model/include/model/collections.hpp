@@ -11,6 +11,9 @@ inline constexpr std::string_view tasks = "tasks";
 inline constexpr std::string_view process_definitions = "process_definitions";
 inline constexpr std::string_view events = "events";
 inline constexpr std::string_view sync_checkpoints = "sync_checkpoints";
+/// Transactions that could not be projected, and their rows.
+inline constexpr std::string_view dead_letters = "dead_letters";
+inline constexpr std::string_view dead_letter_rows = "dead_letter_rows";
 /// The projected ones: rebuilt from the engine, compared by `verify`, hashed by contentHash.
 inline constexpr std::string_view projected[] = {process_definitions, task_executions, tasks,
                                                  workflow_executions};

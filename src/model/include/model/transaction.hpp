@@ -75,6 +75,16 @@ private:
     std::size_t bytes_ = 0;
 };
 
+/// How much of a transaction an object holds: one past a source's limit is given out in parts.
+enum class Extent : unsigned char {
+    whole,
+    /// Rows that are followed by more. `position` is that of the commit record's begin: not after
+    /// the transaction's own.
+    part,
+    /// What follows the parts, perhaps no row, with the transaction's Position.
+    last,
+};
+
 /// One committed transaction: its changes to the tables that the projection reads, in WAL order.
 class Transaction {
 public:
@@ -90,6 +100,7 @@ public:
     /// Contents of its logical messages to us (prefix `request_prefix`).
     std::vector<std::string> requests;
     static constexpr std::string_view request_prefix = "netbuild.request";
+    Extent extent = Extent::whole;
 
     /// Appends a row; `cells` are copied, their text is kept. `cells` may be shorter than the
     /// table's columns: the rest is absent.

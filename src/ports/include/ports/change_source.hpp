@@ -23,7 +23,8 @@ struct SourceIdentity {
     friend bool operator==(const SourceIdentity&, const SourceIdentity&) = default;
 };
 
-/// Whole transactions in commit order.
+/// Whole transactions in commit order; one that is too large for memory in parts that follow each
+/// other, over several batches if need be, with nothing in between.
 struct ChangeBatch {
     std::vector<Transaction> transactions;
     /// Everything at or before it has been given out; may be past the last transaction (keepalive).

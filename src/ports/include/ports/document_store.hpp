@@ -78,6 +78,8 @@ struct LoadState {
 struct Checkpoint {
     std::string engine = "engine";
     std::string slot;
+    /// Which `claim` its writer made: a stored one of a later claim is not overwritten.
+    std::uint64_t generation = 0;
     Position position;
     SourceIdentity source;
     /// The first one is on its way, the others wait.
@@ -92,6 +94,13 @@ struct Checkpoint {
     }
 };
 
+/// Who writes: the generation that `claim` gave. Of a worker that was stopped and woken, or cut
+/// off, while another one took over, it is an earlier one than the store's.
+struct Fence {
+    std::string engine = "engine";
+    std::uint64_t generation = 0;
+};
+
 /// What is made durable together, each member only when the one before it is: an adapter with
 /// transactions does it in one. Whoever finds an event's or a part's owner written knows by this
 /// order that they are too.
@@ -103,6 +112,10 @@ struct ApplyBatch {
     std::vector<DocumentWrite> documents;
     /// Only moves forward.
     std::optional<Checkpoint> checkpoint;
+    /// conflict after a later claim, and nothing is written. A store without transactions looks
+    /// before every stage (parts, documents): what is on its way at that moment still arrives. The
+    /// checkpoint is compared and moved in one step everywhere.
+    std::optional<Fence> fence;
 };
 
 /// A condition on one path. An Array at the path matches if any element does (as MongoDB's).
@@ -171,6 +184,9 @@ public:
     /// Durable when it returns (majority and journaled; SQLite synchronous=FULL). Idempotent: the
     /// same batch again, whole or after a cut anywhere, ends in the same content.
     virtual awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) = 0;
+    /// Takes the engine's documents over, durably: a generation greater than any before, with which
+    /// the batches of earlier ones are refused.
+    virtual awaitable<result<std::uint64_t>> claim(std::string engine) = 0;
     /// nullopt if there is none.
     virtual awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) = 0;
     virtual awaitable<result<void>> erase_checkpoint(std::string engine) = 0;

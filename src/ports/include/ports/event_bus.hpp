@@ -24,6 +24,15 @@ struct StreamEvent {
 };
 using StreamEventPtr = std::shared_ptr<const StreamEvent>;
 
+/// What the one writer of a stream knows about it.
+struct AppendTerms {
+    /// The stream's last entry as the writer left it. A stream that ends before it has lost entries
+    /// and takes nothing. Zero: any stream will do.
+    Position last;
+    /// Events at or before it were given to the channels once, or may have been: never again.
+    Position announced;
+};
+
 /// An ordered stream whose entry ids are Positions, and channels named by event type.
 /// Contract: `tests/contract/event_bus_contract.hpp`.
 class EventBus {
@@ -31,15 +40,14 @@ public:
     virtual ~EventBus() = default;
     virtual awaitable<result<void>> ping() = 0;
 
-    /// Appends those of `events` (ascending by Position) that are past the stream's last id, in
-    /// order, stopping at the first failure, and publishes exactly the appended ones on the channel
-    /// of their type. Returns the stream's last id: less than the last event's means that the rest
-    /// has to be appended again. Replayed events add and publish nothing. `known` is a last id that
-    /// the stream had: one that ends before it has lost entries and takes nothing, for what is
-    /// appended past a hole closes it for ever.
+    /// Appends those of `events` (ascending by Position) that are past the stream's last entry, in
+    /// order, stopping at the first failure, and publishes those of the appended ones that are past
+    /// `terms.announced` on the channel of their type. Returns the stream's last entry: less than
+    /// `terms.last` means that entries were lost and nothing was appended; less than the last
+    /// event's, that the rest has to be appended again. Replayed events add and publish nothing.
     virtual awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
-                                               Position known = {}) = 0;
-    /// The newest id of the stream; zero if it is empty or gone.
+                                               AppendTerms terms) = 0;
+    /// The id of the stream's newest entry; zero if it is empty or gone.
     virtual awaitable<result<Position>> last() = 0;
     /// The oldest id that is still there; zero if the stream is empty.
     virtual awaitable<result<Position>> first() = 0;

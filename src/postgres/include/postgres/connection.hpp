@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,10 @@ struct ConnectionOptions {
     Clock::duration connect_timeout = std::chrono::seconds(2);
     /// The server ends a statement after it; zero: never.
     Clock::duration statement_timeout = std::chrono::seconds(30);
+    /// For a server that does not even do that: the connection is given up so much later, or, with
+    /// no statement_timeout, after `answer_time_max`.
+    Clock::duration answer_grace = std::chrono::seconds(5);
+    Clock::duration answer_time_max = std::chrono::minutes(30);
 
     /// "127.0.0.1:5432/camunda", for messages.
     [[nodiscard]] std::string address() const;
@@ -64,12 +69,26 @@ public:
     /// Text that may hold several statements or a command of the replication protocol; the last
     /// rows.
     awaitable<result<Rows>> simple(std::string sql);
+    /// The same with a limit of its own.
+    awaitable<result<Rows>> simple(std::string sql, Clock::duration limit);
+
+    /// Sends the text of one or several COPY … TO STDOUT. For each of them comes next_copy() and
+    /// copy_row() to its end; once more next_copy(), and the connection is free again.
+    awaitable<result<void>> start_copies(std::string sql);
+    /// False: there are no more.
+    awaitable<result<bool>> next_copy();
+    enum class CopyOut : unsigned char { row, wait, end };
+    /// `row`: the next row, which is the caller's to change, until the next call. `wait`:
+    /// wait_readable() first.
+    result<CopyOut> copy_row(std::span<char>& row);
 
     /// START_REPLICATION …: from here on only the copy functions.
     awaitable<result<void>> start_copy_both(std::string sql);
     /// The next message if one is there, valid until the next call; nullopt: wait_readable() first.
     result<std::optional<std::string_view>> copy_read();
     awaitable<result<void>> wait_readable();
+    /// Ends a wait_readable() that is under way, with `cancelled`.
+    void interrupt();
     awaitable<result<void>> copy_write(std::string bytes);
 
     /// 150004.

@@ -12,6 +12,7 @@ namespace netbuild::postgres {
 /// temporary slot is made for it and ends with this call. `taken` as for ChangeSource::snapshot().
 awaitable<result<std::unique_ptr<EngineSnapshot>>>
 take_snapshot(asio::any_io_executor executor, Clock& clock, ConnectionOptions options,
-              std::string schema, std::uint32_t epoch, ChangeSource::SnapshotTaken taken = {});
+              std::string schema, std::uint32_t epoch, ChangeSource::SnapshotTaken taken = {},
+              std::size_t connections = 2);
 
 } // namespace netbuild::postgres

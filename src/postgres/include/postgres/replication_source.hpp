@@ -26,10 +26,17 @@ public:
         std::string slot = "netbuild";
         std::size_t batch_transactions_max = 512;
         std::size_t batch_bytes_max = 1024 * 1024;
-        /// Status messages go out at least this often (wal_sender_timeout is 60 s by default).
-        Clock::duration status_interval = std::chrono::seconds(5);
-        /// Process instances in one chunk of the first load.
-        std::size_t load_instances = 250;
+        /// A transaction of more row changes comes in parts; 0: never.
+        std::size_t transaction_memory_max = 0;
+        /// Status messages go out at least this often, and ask for an answer.
+        Clock::duration status_interval = std::chrono::seconds(2);
+        /// How long the server waits for one before it gives the slot to another worker: for one
+        /// that hangs, or whose network is cut. A process that dies gives it up at once.
+        Clock::duration wal_sender_timeout = std::chrono::seconds(10);
+        /// Without a byte for so long, though answers are due, the connection counts as lost.
+        Clock::duration receive_timeout = std::chrono::seconds(30);
+        /// Connections of a snapshot that read process instances side by side.
+        std::size_t load_connections = 2;
         MessageTap* tap = nullptr;
         /// A slot that ends with the connection, and no snapshot: `record`, benches.
         bool temporary_slot = false;

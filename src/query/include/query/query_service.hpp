@@ -63,6 +63,8 @@ public:
     awaitable<result<Answer>> definition(std::string id);
     /// Stored events after `after`, oldest first, for readers that are behind the stream.
     awaitable<result<std::vector<ValuePtr>>> stored_events(Position after, std::size_t documents);
+    /// Events up to it were removed because of their age; zero: none.
+    awaitable<result<Position>> event_horizon();
 
 private:
     awaitable<result<std::vector<ValuePtr>>> find_instances(std::string id, std::string by);

@@ -16,6 +16,8 @@ public:
     struct Options {
         std::string path;
         std::size_t batch_transactions_max = 256;
+        /// A transaction of more row changes comes in parts; 0: never.
+        std::size_t transaction_memory_max = 0;
         std::size_t batch_bytes_max = 1024 * 1024;
     };
 

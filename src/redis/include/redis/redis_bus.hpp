@@ -27,7 +27,7 @@ public:
 
     awaitable<result<void>> ping() override;
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
-                                       Position known = {}) override;
+                                       AppendTerms terms) override;
     awaitable<result<Position>> last() override;
     awaitable<result<Position>> first() override;
     awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,

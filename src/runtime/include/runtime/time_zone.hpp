@@ -19,6 +19,8 @@ public:
     /// Wall milliseconds since 1970-01-01T00:00:00 local → UTC milliseconds. A wall time that is
     /// there twice (autumn) is the earlier one, as java.time has it.
     [[nodiscard]] std::int64_t to_utc_ms(std::int64_t wall_ms) const noexcept;
+    /// The way back. A wall time that a change of the clocks leaves out is never an answer.
+    [[nodiscard]] std::int64_t to_wall_ms(std::int64_t utc_ms) const noexcept;
 
 private:
     struct Transition {

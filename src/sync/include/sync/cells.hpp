@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <charconv>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "model/transaction.hpp"
@@ -8,7 +10,7 @@
 
 namespace netbuild::sync {
 
-/// PostgreSQL's text forms as values. A null, absent or unreadable cell is null.
+/// PostgreSQL's text forms as values. A null or absent cell is null.
 [[nodiscard]] inline Value text_value(const Cell& cell) {
     return cell.kind == Cell::Kind::text ? Value(cell.text) : Value();
 }
@@ -26,20 +28,10 @@ template <class Integer>
     return number;
 }
 
-[[nodiscard]] inline Value int32_value(const Cell& cell) {
-    const auto number = parse_integer<std::int32_t>(cell.text);
-    return number ? Value(*number) : Value();
-}
+/// "2026-11-23 07:18:13.004", wall time of `zone`; nullopt if it is none.
+[[nodiscard]] std::optional<Date> date_value(const Cell& cell, const TimeZone& zone);
 
-[[nodiscard]] inline Value int64_value(const Cell& cell) {
-    const auto number = parse_integer<std::int64_t>(cell.text);
-    return number ? Value(*number) : Value();
-}
-
-/// "2026-11-23 07:18:13.004", wall time of `zone`, as a Date.
-[[nodiscard]] Value date_value(const Cell& cell, const TimeZone& zone);
-
-/// "\x0001ff" as bytes; what is no hex form is taken as it is.
-[[nodiscard]] std::string decode_bytea(std::string_view text);
+/// "\x0001ff" as bytes; nullopt if it is no hex form.
+[[nodiscard]] std::optional<std::string> decode_bytea(std::string_view text);
 
 } // namespace netbuild::sync

@@ -27,6 +27,8 @@ public:
     /// Position::number of the last transaction folded in.
     [[nodiscard]] std::uint64_t lsn() const noexcept { return lsn_; }
     [[nodiscard]] bool dirty() const noexcept { return dirty_; }
+    /// Null if it does not exist.
+    [[nodiscard]] ValuePtr shared() const noexcept { return body_; }
     /// Only if it exists.
     [[nodiscard]] const Object& body() const noexcept { return *body_->get_if<Object>(); }
     [[nodiscard]] const Value* find(std::string_view key) const noexcept {
@@ -76,17 +78,23 @@ public:
     void written(const ApplyBatch& batch);
     void evict();
     [[nodiscard]] std::size_t dirty_count() const noexcept { return dirty_.size(); }
+    /// As they were loaded.
+    [[nodiscard]] std::size_t dirty_bytes() const noexcept { return dirty_bytes_; }
+    /// The state that a document got elsewhere: it is to be written.
+    void adopt(const DocumentWrite& write);
     [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
     /// Stamps `sync` and marks the document to be written.
     void stamp(CachedDocument& document, std::uint64_t lsn, Date at);
+    /// If the cache has it as missing: as removed at `lsn`, so that nothing older brings it back.
+    void keep_removed(std::string_view collection, std::string_view id, std::uint64_t lsn);
     /// The store has erased what is older than `lsn`: so are these.
     void forget_before(std::uint64_t lsn);
     void clear();
 
 private:
     struct KeyHash {
-        std::size_t
-        operator()(const std::pair<std::string_view, std::string_view>& key) const noexcept {
+        // Not noexcept: so libstdc++ keeps each key's hash, and walks a bucket without hashing.
+        std::size_t operator()(const std::pair<std::string_view, std::string_view>& key) const {
             // Length and first letter tell the few collections apart; an address would not do, for
             // equal literals of two files may have two.
             return std::hash<std::string_view>{}(key.second) ^
@@ -95,6 +103,7 @@ private:
     };
     using Key = std::pair<std::string_view, std::string_view>;
 
+    void mark(CachedDocument& document);
     void written(const std::vector<DocumentWrite>& writes);
 
     Limits limits_;
@@ -103,6 +112,7 @@ private:
     std::list<CachedDocument*> order_; // newest first
     std::vector<CachedDocument*> dirty_;
     std::size_t bytes_ = 0;
+    std::size_t dirty_bytes_ = 0;
 };
 
 } // namespace netbuild::sync

@@ -26,6 +26,15 @@ struct ProjectionOptions {
     Retention retention = Retention::keep;
 };
 
+/// What happens to a transaction that cannot be projected, after `poison_attempts_max` tries. It is
+/// kept as a dead letter in both cases.
+enum class Poison {
+    /// Capture ends with an error; nothing past it is confirmed.
+    stop,
+    /// Capture goes on without it.
+    skip,
+};
+
 struct PipelineOptions {
     std::string engine = "engine";
     std::string slot = "netbuild";
@@ -38,8 +47,18 @@ struct PipelineOptions {
     /// Documents kept in memory between transactions.
     std::size_t cache_documents_max = 4000;
     std::size_t cache_bytes_max = 24 * 1024 * 1024;
+    /// A transaction that comes in parts is projected in pieces of this size, by rows and by the
+    /// documents that they touch; more only where one process instance has more.
+    std::size_t piece_bytes_max = 4 * 1024 * 1024;
+    std::size_t piece_documents_max = 512;
+    Poison poison = Poison::stop;
+    unsigned poison_attempts_max = 3;
+    /// Between looks for dead letters that are to be tried again, while there are any.
+    Clock::duration letters_interval = std::chrono::seconds(2);
     /// An idle stream's position is written at most this often.
     Clock::duration idle_checkpoint_interval = std::chrono::seconds(1);
+    /// An idle stream is looked at this often, whether it still has what we put in.
+    Clock::duration bus_check_interval = std::chrono::seconds(1);
     /// Between tries of the store, the bus or the source.
     Clock::duration retry_first = std::chrono::milliseconds(100);
     Clock::duration retry_max = std::chrono::seconds(5);

@@ -13,15 +13,19 @@
 #include "ports/change_source.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
+#include "ports/spill.hpp"
 #include "ports/stored_events.hpp"
 #include "runtime/backoff.hpp"
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
+#include "sync/gap.hpp"
 #include "sync/options.hpp"
 #include "sync/progress.hpp"
 #include "sync/projector.hpp"
 
 namespace netbuild::sync {
+
+class LargeTransaction;
 
 /// The collections of the read model with the indexes that queries need; prepared at start.
 [[nodiscard]] std::vector<CollectionSpec> read_model_collections();
@@ -44,8 +48,11 @@ public:
         Clock& clock;
         Random& random;
         asio::any_io_executor executor;
+        /// For transactions that a source gives out in parts; without it they are refused.
+        SpillArea* spill = nullptr;
     };
     Pipeline(const PipelineOptions& options, Ports ports, Progress& progress);
+    ~Pipeline();
 
     /// Until the source ends. Servers that are away are waited for. Fails with `cancelled`, with
     /// `corrupt` (nothing of it is confirmed), and with what no retry mends.
@@ -60,13 +67,28 @@ private:
         std::uint64_t transactions = 0;
         Position upto;
         std::int64_t committed_at_us = 0;
+        /// Dead letters whose state has changed.
+        std::vector<DocumentWrite> letters;
+    };
+    /// What a piece of a large transaction has to know of the rest.
+    struct Share {
+        const ErasedJobs* erased_elsewhere = nullptr;
+        std::optional<std::size_t> piece;
+    };
+    /// The transaction that could not be projected.
+    struct Poisoned {
+        Position position;
+        unsigned attempts = 0;
     };
 
     // pipeline_start.cpp
     awaitable<result<void>> start();
-    awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there);
+    awaitable<result<void>> take_place();
+    awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there,
+                                        std::string why_anew);
     awaitable<result<void>> refill_bus(Position upto);
     awaitable<result<void>> save_checkpoint(Position position);
+    [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
     [[nodiscard]] Checkpoint checkpoint_at(Position position) const;
 
     // pipeline_load.cpp
@@ -81,9 +103,11 @@ private:
     [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
-    awaitable<result<void>> erase_stale(std::string_view collection, std::string_view id_path);
+    awaitable<result<void>> erase_stale(std::string_view collection);
     void take_requests(const Transaction& transaction);
     void loads_changed();
+    void show_load();
+    void note_removed(const Transaction& transaction);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
@@ -92,11 +116,37 @@ private:
     awaitable<result<void>> load_documents(const Transaction& transaction);
     awaitable<result<void>> prefetch(const std::vector<Transaction>& transactions);
     awaitable<result<void>> put_documents(std::set<DocumentKey> missing);
-    awaitable<result<void>> stored_events(std::uint64_t number, ProjectedEvents& events);
+    /// Folds a transaction, or a piece of one, whose events go on at `ordinal`.
+    awaitable<result<void>> fold(const Transaction& transaction, Share share,
+                                 std::uint32_t& ordinal);
+    awaitable<result<void>> number_replayed(const Transaction& transaction,
+                                            ProjectedEvents& events);
+    void count();
+
+    // large_pieces.cpp
+    awaitable<result<void>> gather(const Transaction& part);
+    awaitable<result<void>> find_owners(LargeTransaction& large);
+    awaitable<result<void>> fold_pieces(LargeTransaction& large);
+
+    // dead_letters.cpp
+    [[nodiscard]] result<void> attempt(Projector& projector, const Transaction& transaction,
+                                       const ErasedJobs* erased_elsewhere, ProjectedEvents& events);
+    awaitable<result<bool>> try_again(const Transaction& transaction, Share share,
+                                      ProjectedEvents& events, Error error);
+    [[nodiscard]] bool drained() const;
+    awaitable<result<void>> drain();
+    awaitable<result<void>> bury(const Transaction& transaction, Share share, const Error& error);
+    awaitable<result<void>> count_letters();
+    awaitable<result<void>> answer_letters();
+    awaitable<result<void>> answer_letter(const Value& letter);
+    awaitable<result<Transaction>> read_letter(const Value& letter);
+    awaitable<result<void>> fold_letter(const Transaction& transaction, Object& letter);
+    [[nodiscard]] static DocumentWrite letter_write(Object letter);
     awaitable<result<void>> apply();
     awaitable<result<void>> apply_one(Batch batch);
     awaitable<result<void>> publish(std::vector<StreamEventPtr> events);
-    awaitable<result<void>> append(std::vector<StreamEventPtr> events);
+    awaitable<result<bool>> append(const std::vector<StreamEventPtr>& events);
+    awaitable<result<void>> check_bus();
     [[nodiscard]] bool full() const;
     [[nodiscard]] bool worth_applying() const;
     /// After a failed try: waits, or gives the error back if no retry mends it.
@@ -112,15 +162,28 @@ private:
     Signal changed_;
     SourceIdentity identity_;
     std::uint32_t epoch_ = 0;
+    /// Of our claim: once another worker has made its own, the store refuses our batches.
+    std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
-    /// The event stream has had all up to it.
-    Position in_stream_;
+    /// The event stream's last entry as we left it, the newest event that was given to its channels
+    /// (or may have been, before our time), and when we last heard of the stream.
+    Position stream_last_;
+    Position announced_;
+    Clock::duration bus_heard_at_{};
+    /// What the next checkpoint makes known: a history that ended.
+    std::optional<Gap> gap_;
+    /// Where, if one has ended at this start.
+    std::optional<Position> history_ended_;
     /// Beyond it an INSERT makes a document that no store has: the WAL's end when the stream was
     /// taken.
     Position history_end_;
     Batch open_;
     bool applying_ = false;
+    /// Documents wait for their events: no batch may be taken.
+    bool held_ = false;
+    std::unique_ptr<LargeTransaction> large_; // that is coming in
+    std::optional<Poisoned> poisoned_;
     bool source_ended_ = false;
     bool standing_by_ = false;
     Clock::duration checkpointed_at_{};
@@ -129,10 +192,17 @@ private:
     // first one is null until it is taken; its rows are written at `load_number_`.
     std::deque<LoadState> loads_;
     std::vector<std::string> loads_done_;
-    std::unique_ptr<EngineSnapshot> snapshot_;
+    std::shared_ptr<EngineSnapshot> snapshot_;
     std::uint64_t load_number_ = 0;
+    /// The newest transaction of which a piece was folded.
+    Position folded_;
+    bool trying_alone_ = false;
+    /// From this snapshot, or the load does not need them.
+    bool definitions_loaded_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
+    /// Instances that the engine has removed since the snapshot.
+    std::unordered_set<std::string> removed_;
     /// A first load, no crash since, and the stream has asked for nothing: no store has the rows.
     bool store_was_empty_ = false;
     /// Changes of the loads, made and made durable.

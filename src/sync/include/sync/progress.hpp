@@ -46,9 +46,25 @@ public:
     std::uint64_t load_instances = 0, load_instances_estimate = 0, load_rows = 0;
     /// Everything up to `applied` is in the model: no first load or reconcile is on its way.
     bool model_complete = false;
+    /// Transactions that came in parts so far; of the one on its way, rows and bytes in the spill
+    /// file, pieces that there are and that were projected.
+    std::uint64_t large_transactions = 0, large_rows = 0, large_bytes = 0, large_pieces = 0,
+                  large_pieces_done = 0;
+    /// Transactions that were skipped because they cannot be projected and still wait.
+    std::uint64_t dead_letters = 0;
+    /// Events that were put into the stream again, or for the first time after a crash.
+    std::uint64_t refilled_events = 0;
+    /// How often the stream's place in the WAL was lost, when last, and why, until all is well
+    /// again.
+    std::uint64_t slots_lost = 0;
+    std::int64_t slot_lost_at_us = 0;
+    std::string slot_trouble;
     /// Which server is away and why; empty if none is.
-    std::string store_trouble, bus_trouble, source_trouble, load_trouble;
+    std::string store_trouble, bus_trouble, source_trouble, load_trouble, spill_trouble;
 
+    /// Says loudly, once, that what comes after `confirmed` will not come any more.
+    void slot_lost(std::string_view why);
+    void slot_found();
     void notify() { changed_.notify_all(); }
     /// What a reader may rely on: nothing before a load has made the model complete.
     [[nodiscard]] Position readable() const noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -20,14 +21,52 @@ namespace netbuild::sync {
 /// A document that has to be in the cache before a transaction can be projected.
 using DocumentKey = std::pair<std::string_view, std::string>; // collection, id
 
+/// What one transaction meant for one process instance, or for a task without one.
+struct InstanceEvents {
+    struct Event {
+        std::string type;
+        /// Particulars, before the members that all events have.
+        Object payload;
+    };
+    /// The process instance's id, the standalone task's, or empty (a deployment).
+    std::string key;
+    Value instance_id, execution_id, domain_id;
+    /// A document of it held the transaction already: it was applied before, in part at least, and
+    /// events are missing here. All of them were stored then (events come first): use those.
+    bool replayed = false;
+    std::vector<Event> events;
+};
+/// The key of the instance that a stored event document is about.
+[[nodiscard]] std::string_view instance_key(const Value& event_document);
+
 /// What transactions meant: the event documents, and the same events as they are published.
 struct ProjectedEvents {
     std::vector<DocumentWrite> documents;
     std::vector<StreamEventPtr> stream;
-    /// A document held the transaction already: it was applied before, in part at least, and what
-    /// was computed here may lack events. All of them were stored then (events come first): use
-    /// those.
+    /// The ordinal of the next event: goes on from piece to piece of a large transaction.
+    std::uint32_t next_ordinal = 0;
+    /// Some instance is `replayed`: nothing was numbered, all instances are in `unnumbered`.
     bool replay_seen = false;
+    std::vector<InstanceEvents> unnumbered;
+
+    /// Gives the events their Positions.
+    void number(InstanceEvents&& instance, Position transaction, Date at);
+};
+
+/// Jobs that were deleted without a row that says of which process instance (the job log is off):
+/// any instance that the transaction touches may have had them. Views texts that outlive it.
+class ErasedJobs {
+public:
+    void add(std::string_view id) { ids_.push_back(id); }
+    /// Before contains() is asked.
+    void seal() { std::sort(ids_.begin(), ids_.end()); }
+    [[nodiscard]] bool empty() const noexcept { return ids_.empty(); }
+    [[nodiscard]] bool contains(std::string_view id) const {
+        return std::binary_search(ids_.begin(), ids_.end(), id);
+    }
+
+private:
+    std::vector<std::string_view> ids_;
 };
 
 /// Counted, and shown in /metrics.
@@ -58,13 +97,22 @@ public:
     /// that alone could name theirs. All that collect_missing() named is in the cache.
     [[nodiscard]] InstanceSelection unloaded(const Transaction& transaction, std::uint64_t base);
 
-    /// Folds one committed transaction. All that collect_missing() named is in the cache. A process
-    /// instance whose document already holds the transaction (a replay) is left alone.
-    void project(const Transaction& transaction, ProjectedEvents& events);
+    /// Folds one committed transaction, or one piece of a large one (sync/large_transaction.hpp),
+    /// with the jobs that the rest of it deleted. All that collect_missing() named is in the cache.
+    /// A process instance whose document already holds the transaction (a replay) is left alone.
+    /// corrupt: a value cannot be read; the cached documents are of no use any more.
+    result<void> project(const Transaction& transaction, ProjectedEvents& events,
+                         const ErasedJobs* erased_elsewhere = nullptr);
 
     /// The same for rows of a snapshot that are whole for their process instances: each takes the
     /// place of what was known of it, unless that is of a later Position. States only, no events.
-    void project_snapshot(const Transaction& chunk);
+    result<void> project_snapshot(const Transaction& chunk);
+
+    /// A large transaction, whose pieces do not count.
+    void count_large(std::uint64_t rows) noexcept {
+        ++counters_.transactions;
+        counters_.row_changes += rows;
+    }
 
     [[nodiscard]] const ProjectionCounters& counters() const noexcept { return counters_; }
 

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,22 +23,39 @@ struct Difference {
 };
 
 struct VerifyReport {
+    /// Of the newest snapshot that was compared.
     Position position;
     std::uint64_t documents = 0;
     std::uint64_t difference_count = 0;
     /// At most `differences_max` of them.
     std::vector<Difference> differences;
-    /// Changed after the Position: not comparable in this run.
+    /// Process instances that changed again in every round: not compared.
     std::uint64_t newer = 0;
     /// Documents whose history the engine has deleted.
     std::uint64_t retained = 0;
+    /// What has to be loaded anew to mend all differences.
+    std::set<std::string> instances_to_load;
+    bool load_definitions = false, load_standalone_tasks = false;
     static constexpr std::size_t differences_max = 100;
 };
 
-/// Compares every projected document with the engine's tables at the snapshot's Position. The read
-/// model must have reached it. Memory: the ids of all documents.
-awaitable<result<VerifyReport>> verify(EngineSnapshot& snapshot, DocumentStore& store,
-                                       ProjectionOptions options,
-                                       std::function<void(const VerifyReport&)> on_progress);
+/// What verify() works on.
+struct VerifyPorts {
+    /// A snapshot of the engine's tables now that the read model has reached or is about to.
+    std::function<awaitable<result<std::unique_ptr<EngineSnapshot>>>()> snapshot;
+    /// Waits until the read model holds all up to the Position.
+    std::function<awaitable<result<void>>(Position)> wait_applied;
+    DocumentStore& store;
+    std::function<void(const VerifyReport&)> on_progress;
+};
+
+/// Compares every projected document with the engine's tables at a snapshot's Position, while
+/// writers go on: what has changed since is compared again with a later snapshot, in a few rounds.
+/// Memory: 8 bytes a document.
+awaitable<result<VerifyReport>> verify(VerifyPorts ports, ProjectionOptions options);
+/// The same for these process instances (and definitions, and tasks without a process, if a former
+/// report says so).
+awaitable<result<VerifyReport>> verify_again(VerifyPorts ports, ProjectionOptions options,
+                                             VerifyReport former);
 
 } // namespace netbuild::sync

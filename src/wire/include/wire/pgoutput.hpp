@@ -24,6 +24,9 @@ public:
         std::uint32_t epoch = 0;
         /// Rows and text of one transaction; past it `payload_too_large`.
         std::size_t transaction_bytes_max = std::size_t{1} << 30;
+        /// Rows and text of one transaction that gather before it is given out in parts
+        /// (Extent::part), whose sum has no limit; 0: never.
+        std::size_t part_bytes_max = 0;
     };
     struct Counters {
         std::uint64_t messages = 0;
@@ -37,8 +40,9 @@ public:
     explicit PgoutputDecoder(Options options) : options_(std::move(options)) {}
 
     /// One message, as it lies in an XLogData's payload. Returns the transaction that a Commit
-    /// ends, possibly without rows. `corrupt` with the offset inside the message: the stream cannot
-    /// be trusted any more, stop without confirming.
+    /// ends, possibly without rows, or a part of one that is larger than `part_bytes_max`.
+    /// `corrupt` with the offset inside the message: the stream cannot be trusted any more, stop
+    /// without confirming.
     [[nodiscard]] result<std::optional<Transaction>> decode(std::string_view message);
     /// Between Begin and Commit.
     [[nodiscard]] bool in_transaction() const noexcept { return open_.has_value(); }
@@ -56,6 +60,8 @@ private:
 
     result<void> begin(Reader& in);
     result<std::optional<Transaction>> commit(Reader& in);
+    [[nodiscard]] bool part_is_due() const noexcept;
+    [[nodiscard]] Transaction take_part();
     result<void> relation(Reader& in);
     result<void> change(Reader& in, char kind);
     result<void> truncate(Reader& in);
@@ -66,6 +72,7 @@ private:
     Counters counters_;
     std::unordered_map<std::uint32_t, Relation> relations_;
     std::optional<Transaction> open_;
+    bool parted_ = false;     // some of the open transaction's rows were given out
     std::vector<Cell> cells_; // of the row that is being read
     std::vector<std::string> notes_;
 };
