@@ -6,6 +6,7 @@ on. In the end `verify` finds no difference, and every event is in store and str
   kill_test.py [--mongodb] [--redis]
 """
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -40,6 +41,16 @@ def scratch_database(stack, name, servers=None):
         run("psql", target["postgres"], "-d", name, "-qX", "-v", "ON_ERROR_STOP=0", input=sql, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
     return target
+
+
+def drop_database(stack, name):
+    """The server's own workers may still be at it: nobody but a superuser may end them, and they end by themselves."""
+    def gone():
+        with contextlib.suppress(Failed):
+            psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database if exists {name} with (force)")
+            return True
+        return False
+    until("the scratch database is dropped", gone)
 
 
 def generate(stack, first, count, quiet=False):
@@ -135,7 +146,7 @@ def main():
             raise Failed(f"verify: exit {code}, {report}")
         say(f"  verify: {report['documents']} documents equal")
         check_events(netbuild, stack, size, arguments.redis)
-    psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database {name} with (force)")
+    drop_database(stack, name)
 
 
 if __name__ == "__main__":

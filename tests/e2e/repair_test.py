@@ -6,8 +6,8 @@ each, `verify --repair` mends exactly those, `resync` loads anew without a stop 
 import sys
 import time
 
-from harness import ROOT, Failed, Netbuild, psql, say, stack_up, until
-from kill_test import generate, scratch_database, sync_state
+from harness import ROOT, Failed, Netbuild, say, stack_up, until
+from kill_test import drop_database, generate, scratch_database, sync_state
 
 LOADED, LIVE = 600, 400
 
@@ -121,7 +121,7 @@ def main():
         until("the scheduled verify has run", lambda: (sync_state(netbuild).get("verify") or {}).get("differenceCount") == 0)
         if "netbuild_verify_differences 0" not in netbuild.api.request("GET", "/metrics")[1].decode():
             raise Failed("/metrics does not have the scheduled verify")
-    psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database {name} with (force)")
+    drop_database(stack, name)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import signal
 import time
 
 from evidence import catch_up, check_documents, check_stream, content, states
-from harness import Failed, Netbuild, psql, say, stack_up, until
-from kill_test import generate, scratch_database, sync_state
+from harness import Failed, Netbuild, say, stack_up, until
+from kill_test import drop_database, generate, scratch_database, sync_state
 
 TAKEOVER_SECONDS_MAX = 5.0
 WAL_SENDER_TIMEOUT_S = 2
@@ -137,7 +137,7 @@ def main():
         events = check_stream(stack, active)
         say(f"  verify: {documents} documents equal; {events} events, each once"
             + (", the same in Redis" if arguments.redis else ""))
-    psql({**stack, "postgres": {**stack["postgres"], "dbname": "camunda"}}, f"drop database {name} with (force)")
+    drop_database(stack, name)
 
 
 if __name__ == "__main__":

@@ -311,12 +311,13 @@ private:
 class FakeSource final : public ChangeSource {
 public:
     FakeSource(Engine& engine, Life& life, Random& random, asio::any_io_executor executor,
-               const sync::Progress& progress)
+               const sync::Progress& progress, MemoryStore& store)
         : engine_(engine),
           life_(life),
           random_(random),
           executor_(std::move(executor)),
-          progress_(progress) {}
+          progress_(progress),
+          store_(store) {}
 
     awaitable<result<SourceIdentity>> identify() override {
         CO_TRY_VOID(co_await call());
@@ -346,10 +347,13 @@ public:
     }
     awaitable<result<ChangeBatch>> next() override {
         CO_TRY_VOID(co_await call());
-        // What has ended may not end the load.
-        while (next_ == engine_.history.size() && !life_.dead() &&
-               (!progress_.model_complete || !progress_.load_id.empty()))
+        CO_TRY(bool due, co_await load_is_due());
+        while (due && next_ == engine_.history.size() && !life_.dead()) {
             co_await asio::post(executor_, asio::use_awaitable);
+            const auto state = co_await asio::this_coro::cancellation_state;
+            if (state.cancelled() != asio::cancellation_type::none) co_return killed();
+            CO_TRY(due, co_await load_is_due());
+        }
         engine_.committed = std::min(engine_.committed + random_.below(4), engine_.history.size());
         ChangeBatch batch;
         for (; next_ < engine_.committed && batch.transactions.size() < 5; ++next_) {
@@ -363,8 +367,7 @@ public:
             batch.transactions.push_back(std::move(copy));
         }
         batch.upto = std::max(Position::at(epoch_, from_), engine_.position(epoch_, next_));
-        batch.end = next_ == engine_.history.size() && progress_.model_complete &&
-                    progress_.load_id.empty() && batch.transactions.empty();
+        batch.end = next_ == engine_.history.size() && batch.transactions.empty() && !due;
         co_return batch;
     }
     void confirm(Position durable) override {
@@ -386,6 +389,12 @@ private:
         if (life_.next()) co_return killed();
         co_return result<void>{};
     }
+    /// A stream may not end before it: a slot's never does.
+    awaitable<result<bool>> load_is_due() {
+        CO_TRY(const auto durable, co_await store_.checkpoint("engine"));
+        co_return !progress_.load_id.empty() || !progress_.model_complete ||
+            (durable && !durable->loads.empty());
+    }
     std::unique_ptr<EngineSnapshot> make_snapshot() {
         const Position position = engine_.position(epoch_, engine_.committed);
         ++engine_.snapshots;
@@ -398,6 +407,7 @@ private:
     Random& random_;
     asio::any_io_executor executor_;
     const sync::Progress& progress_;
+    MemoryStore& store_;
     std::uint32_t epoch_ = 0;
     Lsn from_{};
     std::size_t next_ = 0;
@@ -484,7 +494,7 @@ public:
         Life life(fatal, death);
         Random random(seed_ * 7919 + static_cast<std::uint64_t>(++lives_));
         sync::Progress progress(context.get_executor(), clock);
-        FakeSource source(engine, life, random, context.get_executor(), progress);
+        FakeSource source(engine, life, random, context.get_executor(), progress, store);
         MortalStore mortal(store, life);
         sync::Pipeline pipeline(
             options, {source, mortal, bus, clock, random, context.get_executor()}, progress);
