@@ -60,6 +60,19 @@ EventText at_epoch(const EventText& event, std::uint32_t epoch) {
     return moved;
 }
 
+/// The same event at another place among those of its transaction.
+bool same_but_for_ordinal(const EventText& left, const EventText& right) {
+    const auto without_position = [](const EventText& event) {
+        std::string payload = event.payload;
+        const std::string position = to_string(event.position);
+        if (const auto place = payload.find(position); place != std::string::npos)
+            payload.erase(place, position.size());
+        return payload;
+    };
+    return left.position.number == right.position.number && left.type == right.type &&
+           without_position(left) == without_position(right);
+}
+
 } // namespace
 
 Expected run_undisturbed(std::vector<Committed> history, SourceIdentity identity,
@@ -147,10 +160,16 @@ std::string check_verify(const FakeEngine& engine, std::uint32_t epoch, Document
                          const sync::ProjectionOptions& projection) {
     asio::io_context context;
     constexpr std::size_t chunk_instances = 3;
-    FakeSnapshot snapshot(engine.tables(), Position::at(epoch, engine.wal_end()), chunk_instances,
-                          [] { return true; });
-    const auto report =
-        must(context, sync::verify(snapshot, store, projection, [](const sync::VerifyReport&) {}));
+    const Position position = Position::at(epoch, engine.wal_end());
+    sync::VerifyPorts ports{
+        .snapshot = [&]() -> awaitable<result<std::unique_ptr<EngineSnapshot>>> {
+            co_return std::make_unique<FakeSnapshot>(engine.tables(), position, chunk_instances,
+                                                     [] { return true; });
+        },
+        .wait_applied = [](Position) -> awaitable<result<void>> { co_return result<void>{}; },
+        .store = store,
+        .on_progress = [](const sync::VerifyReport&) {}};
+    const auto report = must(context, sync::verify(std::move(ports), projection));
     if (report.difference_count == 0) return {};
     const auto& one = report.differences.front();
     return fmt::format("verify: {}/{} {}: the engine has {} the model {}", one.collection, one.id,
@@ -161,13 +180,24 @@ std::string check_events(const std::vector<EventText>& stored,
                          const std::vector<EpochEvents>& epochs) {
     std::size_t next = 0;
     for (const EpochEvents& epoch : epochs) {
+        // An epoch after the first begins by saying which events nobody will ever see.
+        const Position begin = Position::at(epoch.epoch, Lsn{0});
+        if (epoch.epoch > 0 && next < stored.size() && stored[next].position == begin) {
+            if (stored[next].type != "gap")
+                return fmt::format("epoch {} begins with {}", epoch.epoch, stored[next].type);
+            ++next;
+        }
         for (const EventText& wanted : *epoch.expected) {
             if (wanted.position.lsn() <= epoch.after) continue;
             const bool there = next < stored.size() && stored[next].position.epoch() == epoch.epoch;
             if (!there && epoch.ended_early) break;
             const EventText moved = at_epoch(wanted, epoch.epoch);
-            if ((!there || stored[next] != moved) && wanted.position.lsn() <= epoch.loaded_again)
+            // While a load that was cut goes on, an instance that it has not come to says nothing,
+            // and the others of the transaction count their events without it.
+            if (wanted.position.lsn() <= epoch.loaded_again) {
+                next += there && same_but_for_ordinal(stored[next], moved);
                 continue;
+            }
             if (!there)
                 return fmt::format("event {} {} is lost", to_string(moved.position), moved.type);
             if (stored[next] != moved)
@@ -197,9 +227,16 @@ std::string check_stream(const std::vector<EventText>& stored, const FakeRedis& 
         return {};
     };
     if (auto wrong = differs(bus.entries(), "in the stream"); !wrong.empty()) return wrong;
-    // What was lost is put in again, and said again.
-    if (bus.lost()) return {};
-    return differs(bus.published(), "published");
+    // A channel has an event at most once, in order, and nothing that is not stored.
+    std::size_t at = 0;
+    for (const StreamEventPtr& said : bus.published()) {
+        while (at < stored.size() && stored[at] != text_of(*said))
+            ++at;
+        if (at++ == stored.size())
+            return fmt::format("event {} is published twice, out of its order, or not stored",
+                               to_string(said->position));
+    }
+    return {};
 }
 
 } // namespace netbuild::sim

@@ -40,6 +40,21 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Simulated, DocumentStoreContract, SimulatedReplic
 struct SimulatedRedis {
     explicit SimulatedRedis(asio::io_context& context) : bus_(context.get_executor(), clock_) {}
     EventBus& bus() { return bus_; }
+    void lose_after(Position position) {
+        std::size_t newer = 0;
+        for (const StreamEventPtr& entry : bus_.entries())
+            newer += entry->position > position;
+        position.is_zero() ? bus_.lose_all() : bus_.lose_newest(newer);
+    }
+    /// What the channels had since the last call.
+    std::vector<std::string> announced() {
+        std::vector<std::string> payloads;
+        for (; seen_ < bus_.published().size(); ++seen_)
+            payloads.push_back(bus_.published()[seen_]->payload);
+        return payloads;
+    }
+    static std::string channel() { return "process:started"; }
+    std::size_t seen_ = 0;
     SystemClock clock_;
     sim::FakeRedis bus_;
 };
