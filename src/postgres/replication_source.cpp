@@ -79,7 +79,7 @@ public:
         Lsn from{};
         if (start.after) {
             from = start.after->lsn();
-            CO_TRY_VOID(co_await check_slot(*connection, from));
+            CO_TRY(confirmed_, co_await check_slot(*connection, from));
         } else {
             CO_TRY_VOID(co_await take_load_guard());
             CO_TRY_VOID(co_await drop_slot(*connection));
@@ -89,7 +89,9 @@ public:
             PgoutputDecoder::Options{.schema = options_.schema,
                                      .epoch = epoch_,
                                      .part_bytes_max = options_.transaction_memory_max});
-        received_ = confirmed_ = from;
+        // To resume after a transaction is not to say that it is durable.
+        if (!start.after) confirmed_ = from;
+        received_ = from;
         start_from_ = from;
         if (!snapshot) CO_TRY_VOID(co_await start_replication());
         co_return snapshot;
@@ -216,7 +218,8 @@ private:
                             .count()));
     }
 
-    awaitable<result<void>> check_slot(Connection& connection, Lsn after) {
+    /// Up to where it is confirmed.
+    awaitable<result<Lsn>> check_slot(Connection& connection, Lsn after) {
         CO_TRY(const Rows slot, co_await slot_row(connection));
         if (slot.count() == 0) {
             co_return fail(ErrorCode::not_found, "replication slot " + options_.slot);
@@ -240,7 +243,7 @@ private:
                            fmt::format("slot {} is confirmed up to {}, past our checkpoint {}",
                                        options_.slot, to_string(confirmed), to_string(after)));
         }
-        co_return result<void>{};
+        co_return confirmed;
     }
 
     /// A slot is in use only once its stream is read, and a first load comes before: meanwhile a

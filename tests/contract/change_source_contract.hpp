@@ -106,6 +106,20 @@ TYPED_TEST_P(ChangeSourceContract,
     this->close();
 }
 
+TYPED_TEST_P(ChangeSourceContract, to_resume_after_a_transaction_does_not_confirm_it) {
+    this->begin();
+    const auto all = this->read(TypeParam::transactions_min);
+    const std::size_t middle = TypeParam::transactions_min / 2;
+    this->source().confirm(all[0]);
+    this->close();
+    this->open({0, all[middle]});
+    this->read(1);
+    this->close();
+    this->open({0, all[0]}); // where a process that is started now finds its checkpoint
+    EXPECT_EQ(this->read(1).front(), all[1]);
+    this->close();
+}
+
 TYPED_TEST_P(ChangeSourceContract, puts_the_epoch_into_every_position) {
     this->begin(3);
     for (const Position position : this->read(TypeParam::transactions_min))
@@ -116,6 +130,7 @@ TYPED_TEST_P(ChangeSourceContract, puts_the_epoch_into_every_position) {
 REGISTER_TYPED_TEST_SUITE_P(ChangeSourceContract, says_who_it_is_and_stays_it,
                             gives_each_transaction_once_in_commit_order_past_the_snapshot,
                             opened_again_it_gives_what_was_not_confirmed_and_nothing_before,
+                            to_resume_after_a_transaction_does_not_confirm_it,
                             puts_the_epoch_into_every_position);
 
 } // namespace netbuild::test
