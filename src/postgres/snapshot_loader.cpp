@@ -196,9 +196,9 @@ SnapshotLoader::chunks(const Reading& reading) {
         for (const Cell& cell : cells)
             bytes += sizeof(Cell) + cell.text.size();
         // One process instance alone is taken whatever its size.
-        too_much = ids.size() > 1 &&
-                   (bytes > options_.range_bytes_max ||
-                    (reading.chunk_ids > 1 && chunk.size() >= options_.chunk_rows_max));
+        too_much =
+            ids.size() > 1 && (bytes > options_.range_bytes_max ||
+                               (reading.chunk_ids > 1 && chunk.size() >= options_.chunk_rows_max));
         if (too_much) chunks.clear();
         return too_much ? nullptr : &chunk;
     };

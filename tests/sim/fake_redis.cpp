@@ -20,7 +20,8 @@ void FakeRedis::lose_newest(std::size_t count) {
 
 awaitable<result<void>> FakeRedis::ping() { co_return result<void>{}; }
 
-awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
+awaitable<result<Position>> FakeRedis::append(std::vector<StreamEventPtr> events,
+                                              AppendTerms terms) {
     if (last_ < terms.last && !forgets_what_it_had) co_return last_;
     const Position newest = events.empty() ? last_ : events.back()->position;
     bool failed = false;

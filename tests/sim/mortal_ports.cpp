@@ -212,7 +212,8 @@ awaitable<result<std::uint64_t>> MortalStore::erase(std::string_view collection,
 awaitable<result<void>> MortalBus::ping() {
     co_return co_await whole<void>(life_, "bus.ping", [&] { return bus_.ping(); });
 }
-awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
+awaitable<result<Position>> MortalBus::append(std::vector<StreamEventPtr> events,
+                                              AppendTerms terms) {
     const Fate fate = co_await life_.begin("bus.append");
     if (life_.dead()) co_return killed();
     if (fate == Fate::refused) co_return refused();

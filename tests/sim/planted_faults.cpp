@@ -262,7 +262,8 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::find(Query query) {
     co_return co_await store_.find(std::move(query));
 }
 
-awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events, AppendTerms terms) {
+awaitable<result<Position>> PlantedBus::append(std::vector<StreamEventPtr> events,
+                                               AppendTerms terms) {
     if (plant_ != Plant::acknowledges_unsent_events)
         co_return co_await bus_.append(std::move(events), terms);
     const Position newest = events.back()->position;

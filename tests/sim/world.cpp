@@ -368,8 +368,7 @@ bool World::reloaded() const {
         for (std::size_t i = 0; i < one.transaction->size(); ++i) {
             const Row row = one.transaction->row(i);
             if (one.end <= std::max(epochs_.back().after, epochs_.back().loaded_again) &&
-                row.operation == RowOperation::erase &&
-                row.table == camunda::Table::hi_procinst)
+                row.operation == RowOperation::erase && row.table == camunda::Table::hi_procinst)
                 return true;
         }
     }
