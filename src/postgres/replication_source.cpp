@@ -36,6 +36,7 @@ void append_big_endian(std::string& out, std::uint64_t value) {
 }
 
 constexpr std::size_t xlog_data_header = 1 + 8 + 8 + 8;
+constexpr std::chrono::seconds free_within{5};
 constexpr std::size_t keepalive_size = 1 + 8 + 8 + 1;
 /// A new slot waits for the write transactions that are open.
 constexpr std::chrono::hours create_slot_time_max{1};
@@ -63,7 +64,13 @@ public:
 
     awaitable<result<Lsn>> end_of_history() {
         CO_TRY(auto connection, co_await connect());
-        CO_TRY(const Rows rows, co_await connection->query({"select pg_current_wal_flush_lsn()"}));
+        CO_TRY(const Rows rows,
+               co_await connection->query({"select case when not pg_is_in_recovery() then "
+                                           "pg_current_wal_flush_lsn() end"}));
+        if (rows.is_null(0, 0)) {
+            co_return fail(ErrorCode::unavailable,
+                           "the server is a standby: it has a WAL of its own when it is promoted");
+        }
         co_return parse_lsn(rows.text(0, 0));
     }
 
@@ -154,7 +161,15 @@ public:
 
     awaitable<result<void>> drop_slot() {
         CO_TRY(auto connection, co_await connect());
-        co_return co_await drop_slot(*connection);
+        // The server frees it a moment after our stream's connection has ended.
+        const Deadline deadline(clock_, free_within);
+        while (true) {
+            auto dropped = co_await drop_slot(*connection);
+            if (dropped || dropped.error().code() != ErrorCode::slot_in_use ||
+                deadline.passed(clock_))
+                co_return dropped;
+            CO_TRY_VOID(co_await clock_.sleep(std::chrono::milliseconds(50)));
+        }
     }
 
     [[nodiscard]] Counters counters() const {
