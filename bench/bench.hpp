@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,15 @@ public:
 private:
     std::map<std::string, std::string> values_;
 };
+
+/// "host=… port=…" as libpq's keywords; values without spaces.
+[[nodiscard]] inline std::map<std::string, std::string> parse_conninfo(const std::string& text) {
+    std::map<std::string, std::string> parameters;
+    std::istringstream conninfo(text);
+    for (std::string pair; conninfo >> pair;)
+        parameters[pair.substr(0, pair.find('='))] = pair.substr(pair.find('=') + 1);
+    return parameters;
+}
 
 [[nodiscard]] inline double percentile(std::vector<double>& values, double share) {
     if (values.empty()) return 0;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a slot up to a place in the WAL through decoder and projector into nothing.
-#include <sstream>
-
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
@@ -18,11 +16,7 @@ awaitable<result<void>> capture(const Arguments& arguments, asio::io_context& co
     using namespace asio::experimental::awaitable_operators;
     SystemClock clock;
     ReplicationSource::Options options;
-    std::istringstream conninfo(arguments.text("conninfo"));
-    for (std::string pair; conninfo >> pair;) {
-        options.connection.parameters[pair.substr(0, pair.find('='))] =
-            pair.substr(pair.find('=') + 1);
-    }
+    options.connection.parameters = parse_conninfo(arguments.text("conninfo"));
     options.slot = arguments.text("slot");
     options.publication = arguments.text("publication");
     ReplicationSource source(context.get_executor(), clock, options);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loads a database from its snapshot through decoder and projector into nothing.
 #include <ctime>
-#include <sstream>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -41,11 +40,7 @@ awaitable<result<void>> load(const Arguments& arguments, asio::io_context& conte
     using namespace asio::experimental::awaitable_operators;
     SystemClock clock;
     ReplicationSource::Options options;
-    std::istringstream conninfo(arguments.text("conninfo"));
-    for (std::string pair; conninfo >> pair;) {
-        options.connection.parameters[pair.substr(0, pair.find('='))] =
-            pair.substr(pair.find('=') + 1);
-    }
+    options.connection.parameters = parse_conninfo(arguments.text("conninfo"));
     options.slot = "netbuild_bench_load";
     options.load_connections = static_cast<std::size_t>(arguments.number("connections", 2));
     ReplicationSource source(context.get_executor(), clock, options);
