@@ -59,6 +59,9 @@ public:
                    ? bson_iter_as_int64(&found)
                    : 0;
     }
+    [[nodiscard]] result<Object> document() const {
+        return decode_bson({reinterpret_cast<const char*>(bson_get_data(&reply_)), reply_.len});
+    }
     [[nodiscard]] bool has_label(const char* label) const {
         return mongoc_error_has_label(&reply_, label);
     }

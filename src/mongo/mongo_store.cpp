@@ -2,72 +2,25 @@
 #include "mongo/mongo_store.hpp"
 
 #include <map>
-#include <mutex>
 
 #include <boost/asio/this_coro.hpp>
 
 #include <fmt/format.h>
 
+#include "clients.hpp"
 #include "filter_bson.hpp"
-#include "handles.hpp"
 #include "model/collections.hpp"
 #include "ports/checkpoint_document.hpp"
-#include "runtime/blocking_pool.hpp"
 #include "runtime/task_group.hpp"
 
 namespace netbuild {
 
 using mongo::Bson;
+using mongo::read_cursor;
 using mongo::Reply;
+using mongo::to_error;
 
 namespace {
-
-void initialise_driver() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        mongoc_init();
-        // The driver's own log lines may hold values; what matters comes back as errors.
-        mongoc_log_set_handler([](mongoc_log_level_t, const char*, const char*, void*) {}, nullptr);
-    });
-}
-
-/// https://www.mongodb.com/docs/manual/reference/error-codes/
-Error to_error(const bson_error_t& error, const Reply* reply = nullptr) {
-    std::string detail = fmt::format("MongoDB: {}", error.message);
-    if (error.domain == MONGOC_ERROR_SERVER_SELECTION)
-        return fail(ErrorCode::unavailable, std::move(detail));
-    if (error.domain == MONGOC_ERROR_STREAM)
-        return fail(ErrorCode::outcome_unknown, std::move(detail));
-    if (error.domain == MONGOC_ERROR_CLIENT && error.code == MONGOC_ERROR_CLIENT_AUTHENTICATE) {
-        return fail(ErrorCode::unauthorized, std::move(detail));
-    }
-    if (reply && (reply->has_label("RetryableWriteError") ||
-                  reply->has_label("TransientTransactionError"))) {
-        return fail(ErrorCode::unavailable, std::move(detail));
-    }
-    switch (error.code) {
-    case 13:
-    case 18:
-        return fail(ErrorCode::unauthorized, std::move(detail));
-    case 50:
-        return fail(ErrorCode::deadline_exceeded, std::move(detail)); // MaxTimeMSExpired
-    case 10334:
-    case 17280:
-    case 17419:
-        return fail(ErrorCode::payload_too_large, std::move(detail));
-    case 11000: // two upserts of one _id at a time: the other one was there first
-    case 112:
-        return fail(ErrorCode::unavailable, std::move(detail)); // WriteConflict
-    case 11600:
-    case 11602:
-    case 10107:
-    case 13435:
-    case 189:
-        return fail(ErrorCode::unavailable, std::move(detail)); // no primary, stepping down
-    default:
-        return fail(ErrorCode::internal, fmt::format("{} (code {})", detail, error.code));
-    }
-}
 
 /// {older: [path, version]}, where what is not there is the oldest.
 Object is_older(std::string_view path, const char* older, std::int64_t version) {
@@ -109,91 +62,32 @@ private:
 
 class MongoStore::Impl {
 public:
+    using Client = mongo::Clients::Client;
+
     explicit Impl(Options options)
-        : options_(std::move(options)), pool_({.name = "mongodb", .threads = options_.threads}) {
-        initialise_driver();
-        bson_error_t error;
-        uri_.reset(mongoc_uri_new_with_error(options_.uri.c_str(), &error));
-        if (!uri_) {
-            configuration_error_ = fail(ErrorCode::invalid_configuration,
-                                        fmt::format("mongodb.uri: {}", error.message));
-            return;
-        }
-        const auto ms = [](Clock::duration time) {
-            return static_cast<std::int32_t>(
-                std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
-        };
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_MAXPOOLSIZE,
-                                       static_cast<std::int32_t>(options_.pool_max));
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SOCKETTIMEOUTMS,
-                                       ms(options_.socket_timeout));
-        mongoc_uri_set_option_as_int32(uri_.get(), MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
-                                       ms(options_.server_selection_timeout));
-        mongoc_uri_set_option_as_bool(uri_.get(), MONGOC_URI_RETRYWRITES, true);
-        mongoc_uri_set_appname(uri_.get(), "netbuild");
-        if (mongoc_uri_get_username(uri_.get()) && !mongoc_uri_get_auth_mechanism(uri_.get())) {
-            mongoc_uri_set_auth_mechanism(uri_.get(), "SCRAM-SHA-256");
-        }
-        mongoc_write_concern_t* concern = mongoc_write_concern_new();
-        mongoc_write_concern_set_w(concern, MONGOC_WRITE_CONCERN_W_MAJORITY);
-        mongoc_write_concern_set_journal(concern, true);
-        mongoc_uri_set_write_concern(uri_.get(), concern);
-        mongoc_write_concern_destroy(concern);
-        const char* database = mongoc_uri_get_database(uri_.get());
-        database_ = database && *database ? database : "netbuild";
-        clients_.reset(mongoc_client_pool_new(uri_.get()));
-        mongoc_client_pool_set_error_api(clients_.get(), MONGOC_ERROR_API_VERSION_2);
-    }
-
-    /// A client of the pool for as long as it lives.
-    class Client {
-    public:
-        explicit Client(Impl& impl)
-            : impl_(impl), client_(mongoc_client_pool_pop(impl.clients_.get())) {}
-        ~Client() { mongoc_client_pool_push(impl_.clients_.get(), client_); }
-        Client(const Client&) = delete;
-        [[nodiscard]] mongoc_client_t* get() const noexcept { return client_; }
-        [[nodiscard]] mongo::CollectionPtr collection(std::string_view name) const {
-            return mongo::CollectionPtr(mongoc_client_get_collection(
-                client_, impl_.database_.c_str(), std::string(name).c_str()));
-        }
-
-    private:
-        Impl& impl_;
-        mongoc_client_t* client_;
-    };
+        : options_(std::move(options)),
+          clients_({.uri = options_.uri,
+                    .name = "mongodb",
+                    .pool_max = options_.pool_max,
+                    .threads = options_.threads,
+                    .socket_timeout = options_.socket_timeout,
+                    .server_selection_timeout = options_.server_selection_timeout}) {}
 
     /// Runs `function` with a client on a thread of the pool.
     template <class Function>
-    auto with_client(Function function) -> awaitable<std::invoke_result_t<Function&, Client&>> {
-        using Outcome = std::invoke_result_t<Function&, Client&>;
-        if (configuration_error_) co_return Outcome(*configuration_error_);
-        co_return co_await pool_.run([this, function = std::move(function)]() mutable -> Outcome {
-            Client client(*this);
-            return function(client);
-        });
-    }
-
-    result<void> command(Client& client, const Object& command) {
-        const Bson body(command);
-        Reply reply;
-        bson_error_t error;
-        if (!mongoc_client_command_simple(client.get(), database_.c_str(), body.get(), nullptr,
-                                          reply.out(), &error)) {
-            return to_error(error, &reply);
-        }
-        return {};
+    auto with_client(Function function) {
+        return clients_.with_client(std::move(function));
     }
 
     result<void> prepare(const std::vector<CollectionSpec>& collections) {
         { // so many connections are open from now on
             std::vector<std::unique_ptr<Client>> warm;
             for (std::size_t i = 0; i < std::min(options_.pool_min, options_.pool_max); ++i) {
-                warm.push_back(std::make_unique<Client>(*this));
-                TRY_VOID(command(*warm.back(), Object{{"ping", 1}}));
+                warm.push_back(std::make_unique<Client>(clients_));
+                TRY_VOID(warm.back()->command(Object{{"ping", 1}}));
             }
         }
-        Client client(*this);
+        Client client(clients_);
         for (const CollectionSpec& collection : collections) {
             if (collection.indexes.empty()) continue;
             Array indexes;
@@ -212,8 +106,8 @@ public:
                 if (index.unique) spec.append("unique", true);
                 indexes.emplace_back(std::move(spec));
             }
-            TRY_VOID(command(client, Object{{"createIndexes", collection.name},
-                                            {"indexes", std::move(indexes)}}));
+            TRY_VOID(client.command(
+                Object{{"createIndexes", collection.name}, {"indexes", std::move(indexes)}}));
         }
         return {};
     }
@@ -346,19 +240,6 @@ public:
         });
     }
 
-    static result<std::vector<ValuePtr>> read_cursor(mongoc_cursor_t* cursor) {
-        std::vector<ValuePtr> documents;
-        const bson_t* document = nullptr;
-        while (mongoc_cursor_next(cursor, &document)) {
-            TRY(Object object, decode_bson({reinterpret_cast<const char*>(bson_get_data(document)),
-                                            document->len}));
-            documents.push_back(std::make_shared<const Value>(std::move(object)));
-        }
-        bson_error_t error;
-        if (mongoc_cursor_error(cursor, &error)) return to_error(error);
-        return documents;
-    }
-
     static result<std::vector<ValuePtr>> find(Client& client, const Query& query,
                                               mongoc_client_session_t* session = nullptr) {
         if (query.limit == 0) return std::vector<ValuePtr>();
@@ -431,11 +312,7 @@ public:
     }
 
     Options options_;
-    std::optional<Error> configuration_error_;
-    mongo::UriPtr uri_;
-    mongo::PoolPtr clients_;
-    std::string database_;
-    BlockingPool pool_; // the last member: its threads end before the clients do
+    mongo::Clients clients_;
 };
 
 MongoStore::MongoStore(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -448,9 +325,8 @@ awaitable<result<void>> MongoStore::prepare(std::span<const CollectionSpec> coll
 }
 
 awaitable<result<void>> MongoStore::ping() {
-    co_return co_await impl_->with_client([impl = impl_.get()](Impl::Client& client) {
-        return impl->command(client, Object{{"ping", 1}});
-    });
+    co_return co_await impl_->with_client(
+        [](Impl::Client& client) { return client.command(Object{{"ping", 1}}); });
 }
 
 awaitable<result<void>> MongoStore::apply(std::shared_ptr<const ApplyBatch> batch) {

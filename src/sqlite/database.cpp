@@ -23,6 +23,8 @@ Error last_error(sqlite3* handle, std::string_view doing) {
         return fail(ErrorCode::corrupt, std::move(detail));
     case SQLITE_NOMEM:
         return fail(ErrorCode::out_of_memory, std::move(detail));
+    case SQLITE_CONSTRAINT: // names columns, no values
+        return fail(ErrorCode::already_exists, std::move(detail));
     case SQLITE_TOOBIG:
         return fail(ErrorCode::payload_too_large, std::move(detail));
     default:

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "record_bson.hpp"
+
+namespace netbuild::mongo {
+namespace {
+
+/// Always with an operator of ours in front of the value, which is a scalar: see RecordQuery.
+Object condition_object(const RecordCondition& condition) {
+    constexpr const char* operators[] = {"$eq", "$lt", "$lte", "$gt", "$gte", "$in"};
+    return {{std::string(condition.field),
+             Object{{operators[static_cast<std::size_t>(condition.op)], condition.value}}}};
+}
+
+/// (a, b, _id) behind (x, y, z): beyond in one member, equal in those before it.
+Object behind(const RecordStore::Plan& plan) {
+    Array alternatives;
+    for (std::size_t i = 0; i < plan.keys.size(); ++i) {
+        Object parts;
+        for (std::size_t j = 0; j < i; ++j)
+            parts.append(std::string(plan.keys[j]), Object{{"$eq", plan.from[j]}});
+        parts.append(std::string(plan.keys[i]),
+                     Object{{plan.descending ? "$lt" : "$gt", plan.from[i]}});
+        alternatives.emplace_back(std::move(parts));
+    }
+    return {{"$or", std::move(alternatives)}};
+}
+
+} // namespace
+
+Object walk_filter(const RecordStore::Plan& plan) {
+    Array all;
+    for (const RecordCondition& condition : plan.where)
+        all.emplace_back(condition_object(condition));
+    if (!plan.from.empty()) all.emplace_back(behind(plan));
+    if (all.empty()) return {};
+    return {{"$and", std::move(all)}};
+}
+
+Object walk_sort(const RecordStore::Plan& plan) {
+    Object sort;
+    for (const std::string_view key : plan.keys)
+        sort.append(std::string(key), plan.descending ? -1 : 1);
+    return sort;
+}
+
+Object index_object(const Collection& collection, const RecordIndex& index) {
+    Object keys, present;
+    for (const std::string_view key : index.keys()) {
+        keys.append(std::string(key), 1);
+        const Field* field = collection.field(key);
+        if (field && !field->required) present.append(std::string(key), Object{{"$exists", true}});
+    }
+    if (!index.unique) keys.append("_id", 1); // orders end with it
+    Object object{{"key", std::move(keys)}, {"name", index_name(index)}};
+    if (!index.unique) return object;
+    object.append("unique", true);
+    // What lacks a field is not bound by the index: MongoDB would take it for null.
+    if (!present.empty()) object.append("partialFilterExpression", std::move(present));
+    return object;
+}
+
+Object validator_object(const Collection& collection) {
+    return {{"$jsonSchema", json_schema(collection)}};
+}
+
+} // namespace netbuild::mongo

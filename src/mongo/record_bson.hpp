@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "ports/record_store.hpp"
+
+namespace netbuild::mongo {
+
+[[nodiscard]] Object walk_filter(const RecordStore::Plan& plan);
+[[nodiscard]] Object walk_sort(const RecordStore::Plan& plan);
+/// An element of createIndexes' `indexes`.
+[[nodiscard]] Object index_object(const Collection& collection, const RecordIndex& index);
+[[nodiscard]] Object validator_object(const Collection& collection);
+
+} // namespace netbuild::mongo
