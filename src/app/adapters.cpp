@@ -6,6 +6,7 @@
 #include "camunda/database_engine.hpp"
 #include "camunda/rest_engine.hpp"
 #include "memory/memory_bus.hpp"
+#include "mongo/mongo_records.hpp"
 #include "mongo/mongo_store.hpp"
 #include "postgres/database_clock.hpp"
 #include "postgres/replication_source.hpp"
@@ -13,6 +14,7 @@
 #include "redis/redis_bus.hpp"
 #include "simulator/simulator_source.hpp"
 #include "spill/file_spill.hpp"
+#include "sqlite/sqlite_records.hpp"
 #include "sqlite/sqlite_store.hpp"
 
 namespace netbuild::app {
@@ -43,6 +45,17 @@ std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
     }
     return std::make_unique<SqliteStore>(
         SqliteStore::Options{.path = configuration.text("store.path") + "/store.sqlite"});
+}
+
+std::unique_ptr<RecordStore> make_records(const Configuration& configuration, Clock& clock) {
+    if (configuration.has("mongodb.uri")) {
+        MongoRecords::Options options;
+        options.uri = configuration.text("mongodb.uri");
+        options.socket_timeout = configuration.duration("mongodb.socket_timeout");
+        return std::make_unique<MongoRecords>(std::move(options), clock);
+    }
+    return std::make_unique<SqliteRecords>(
+        SqliteRecords::Options{.path = configuration.text("store.path") + "/records.sqlite"});
 }
 
 std::unique_ptr<EventBus> make_bus(const Configuration& configuration,

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "data/schema.hpp"
 #include "health.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
@@ -51,6 +52,7 @@ public:
           random(Random::from_system()),
           progress(executor, clock),
           store(make_store(configuration)),
+          records(make_records(configuration, clock)),
           bus(make_bus(configuration, executor, clock)),
           source(make_source(configuration, executor, clock)),
           spill(make_spill(configuration)),
@@ -102,6 +104,7 @@ public:
     Random random;
     sync::Progress progress;
     std::unique_ptr<DocumentStore> store;
+    std::unique_ptr<RecordStore> records;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
     std::unique_ptr<SpillArea> spill;
@@ -133,6 +136,7 @@ query::QueryService& Application::queries() {
     return impl_->capturing ? impl_->capture_queries : impl_->queries;
 }
 DocumentStore& Application::store() { return *impl_->store; }
+RecordStore& Application::records() { return *impl_->records; }
 EventBus& Application::bus() { return *impl_->bus; }
 ChangeSource& Application::source() { return *impl_->source; }
 Clock& Application::clock() { return impl_->clock; }
@@ -152,6 +156,25 @@ awaitable<result<void>> Application::connect(bool source, Clock::duration wait) 
         CO_TRY_VOID(co_await impl_->clock.sleep(
             std::min<Clock::duration>(std::chrono::seconds(1), deadline.left(impl_->clock))));
     }
+}
+
+/// Fewer than these are indexed before anybody would look.
+constexpr std::uint64_t records_worth_a_bar = 1000;
+
+awaitable<result<std::vector<SchemaChange>>> Application::prepare_records() {
+    // Adapters report from their threads, one call after the other.
+    const auto bar = std::make_shared<std::optional<ProgressBar>>();
+    return data::apply_schema(*impl_->records,
+                              [bar, &clock = impl_->clock](const SchemaChange& change,
+                                                           std::uint64_t done, std::uint64_t of) {
+                                  const bool begins = of == 0;
+                                  if (begins) log::debug("{}", change.text());
+                                  if (begins) bar->reset();
+                                  if (begins || of < records_worth_a_bar) return;
+                                  if (!*bar)
+                                      bar->emplace(change.text(), "records", clock.monotonic());
+                                  (*bar)->update(done, of, clock.monotonic());
+                              });
 }
 
 awaitable<result<void>> Application::capture() {

@@ -46,6 +46,7 @@ awaitable<result<void>> once(app::Application& application, bool json) {
 
 awaitable<result<void>> serve(app::Application& application) {
     CO_TRY_VOID(co_await application.connect(true, {}));
+    CO_TRY_VOID(co_await application.prepare_records());
     const std::string base = "http://127.0.0.1:" + application.configuration().text("http.port");
     fmt::print("\nThe recording is in; now orders run through the whole pipeline into {}.\n\n"
                "  executions   curl '{}/v1/executions?limit=3'\n"

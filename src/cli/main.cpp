@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
     cli::add_record(registry);
     cli::add_deadletter(registry);
     cli::add_doctor(registry);
+    cli::add_schema(registry);
     cli::add_config(registry);
     try {
         app.parse(argc, argv);

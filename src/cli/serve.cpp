@@ -27,6 +27,7 @@ void add_serve(Registry registry) {
             const auto work =
                 [roles, wait = *wait](app::Application& application) -> awaitable<result<void>> {
                 CO_TRY_VOID(co_await application.connect(roles.sync, wait));
+                CO_TRY_VOID(co_await application.prepare_records());
                 co_return co_await application.serve(roles);
             };
             return run(registry.common, work);

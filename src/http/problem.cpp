@@ -27,6 +27,8 @@ Response problem(const Error& error) {
             body.set("field", field);
         }
     }
+    if (error.code() == ErrorCode::unauthorized)
+        response.headers.emplace_back("WWW-Authenticate", "Bearer"); // RFC 6750
     response.body = to_json(body);
     return response;
 }

@@ -59,15 +59,11 @@ result<query::Freshness> freshness_of(const Request& request) {
     return freshness;
 }
 
-Response json_response(const Value& body) {
-    Response response;
-    response.body = to_json(body);
-    return response;
-}
-
 /// "domain:acme": does the event belong to it? An empty room has all.
-bool in_room(const std::string& room, const StreamEvent& event) {
-    if (room.empty() || event.type == gap_event_type) return true; // what is missing, nobody knows
+bool in_room(const std::string& room, const Scope& scope, const StreamEvent& event) {
+    if (event.type == gap_event_type) return true; // what is missing, nobody knows
+    if (!scope.admits(event.domain_id)) return false;
+    if (room.empty()) return true;
     const auto colon = room.find(':');
     const std::string_view kind = std::string_view(room).substr(0, colon);
     const std::string_view id = std::string_view(room).substr(colon + 1);
@@ -106,93 +102,213 @@ result<std::optional<Position>> stream_start(const Request& request) {
 
 } // namespace
 
-Routes::Routes(Ports ports) : ports_(std::move(ports)) {}
+namespace {
+
+awaitable<result<Reply>> at_once(Reply reply) { co_return reply; }
+
+} // namespace
+
+/// A rule with what answers it; an endpoint that is not there yet answers `unsupported`.
+struct Routes::Route {
+    const Rule* rule;
+    std::vector<std::string_view> segments;
+    Endpoint endpoint;
+};
+
+Routes::Routes(Ports ports) : ports_(std::move(ports)) {
+    for (const Rule& rule : rules()) {
+        Route route{&rule, {}, nullptr};
+        for (std::string_view left = rule.path; !left.empty();) {
+            left.remove_prefix(1);
+            const auto slash = left.find('/');
+            route.segments.push_back(left.substr(0, slash));
+            left = slash == std::string_view::npos ? std::string_view{} : left.substr(slash);
+        }
+        routes_.push_back(std::move(route));
+    }
+    add_plain();
+    add_queries();
+}
 Routes::~Routes() = default;
 
-awaitable<Response> Routes::plain(const Request& request, bool& found) {
-    found = true;
-    if (request.path == "/healthz") co_return json_response(Object{{"status", "ok"}});
-    if (request.path == "/readyz") {
+void Routes::add(std::string_view method, std::string_view path, Endpoint endpoint) {
+    for (Route& route : routes_) {
+        if (route.rule->method != method || route.rule->path != path) continue;
+        if (route.endpoint) throw_error(fail(ErrorCode::internal, "two endpoints"));
+        route.endpoint = std::move(endpoint);
+        return;
+    }
+    throw_error(fail(ErrorCode::internal, fmt::format("no rule for {} {}", method, path)));
+}
+
+void Routes::add_plain() {
+    add("GET", "/healthz", [](Call&) { return at_once({.body = Object{{"status", "ok"}}}); });
+    add("GET", "/readyz", [this](Call&) {
         const auto reasons = ports_.unready();
-        Array list;
-        for (const std::string& reason : reasons)
-            list.emplace_back(reason);
-        Response response =
-            json_response(Object{{"ready", reasons.empty()}, {"reasons", std::move(list)}});
-        response.status = reasons.empty() ? 200 : 503;
-        co_return response;
+        Array list(reasons.begin(), reasons.end());
+        return at_once({.status = reasons.empty() ? 200 : 503,
+                        .body = Object{{"ready", reasons.empty()}, {"reasons", std::move(list)}}});
+    });
+    add("GET", "/metrics", [this](Call&) {
+        return at_once(
+            {.headers = {{"Content-Type", "text/plain; version=0.0.4"}}, .text = ports_.metrics()});
+    });
+    add("GET", "/openapi.json",
+        [](Call&) { return at_once({.text = std::string(openapi_json())}); });
+    add("GET", "/v1/sync", [this](Call&) {
+        return at_once({.body = ports_.status(), .position = ports_.model.applied()});
+    });
+}
+
+void Routes::add_queries() {
+    add("GET", "/v1/executions", [this](Call& call) { return executions(call); });
+    add("POST", "/v1/executions:batchGet", [this](Call& call) { return batch_get(call); });
+    add("GET", "/v1/executions/{executionId}", [this](Call& call) { return execution(call); });
+    add("GET", "/v1/executions/{executionId}/timeline",
+        [this](Call& call) { return timeline(call); });
+    add("GET", "/v1/tasks", [this](Call& call) { return tasks(call); });
+    add("GET", "/v1/definitions", [this](Call& call) { return definitions(call); });
+    add("GET", "/v1/definitions/{definitionId}", [this](Call& call) { return definition(call); });
+}
+
+result<const Routes::Route*>
+Routes::find(const Request& request, std::map<std::string, std::string, std::less<>>& path) const {
+    TRY(const auto segments, split_path(request.path));
+    std::string_view other;
+    for (const Route& route : routes_) {
+        if (route.segments.size() != segments.size()) continue;
+        std::map<std::string, std::string, std::less<>> variables;
+        bool fits = true;
+        for (std::size_t i = 0; fits && i < segments.size(); ++i) {
+            const std::string_view wanted = route.segments[i];
+            if (wanted.starts_with('{')) {
+                variables.emplace(wanted.substr(1, wanted.size() - 2), segments[i]);
+            } else {
+                fits = wanted == segments[i];
+            }
+        }
+        if (!fits) continue;
+        other = route.rule->method;
+        if (other != request.method) continue;
+        path = std::move(variables);
+        return &route;
     }
-    if (request.path == "/metrics") {
-        Response response;
-        response.content_type = "text/plain; version=0.0.4";
-        response.body = ports_.metrics();
-        co_return response;
-    }
-    if (request.path == "/openapi.json") {
-        Response response;
-        response.body = openapi_json();
-        co_return response;
-    }
-    if (request.path == "/v1/sync") {
-        Response response = json_response(ports_.status());
-        response.headers.emplace_back("X-NetBuild-Position",
-                                      position_header(ports_.model.applied()));
-        co_return response;
-    }
-    found = false;
-    co_return Response{};
+    if (other.empty()) return fail(ErrorCode::not_found, "route " + request.path);
+    return fail(ErrorCode::method_not_allowed, fmt::format("use {}", other));
+}
+
+awaitable<result<Caller>> Routes::authenticate(const Rule& rule, std::string authorization) {
+    if (!ports_.authenticator) co_return Caller::anybody();
+    if (rule.who == Who::anyone) co_return Caller{};
+    CO_TRY(Caller caller, co_await ports_.authenticator->authenticate(std::move(authorization)));
+    const bool everywhere = rule.domain == Domain::installation;
+    const bool somewhere = rule.domain == Domain::list;
+    const auto role = caller.role_in(every_domain);
+    const bool enough = (everywhere && role && rank(*role) >= rank(rule.least)) ||
+                        (somewhere && !caller.scope(rule.least).domains.empty());
+    if ((everywhere || somewhere) && !enough)
+        co_return fail(ErrorCode::forbidden,
+                       fmt::format("{} and above{} may do this", role_name(rule.least),
+                                   everywhere ? " of all domains" : ""));
+    co_return caller;
+}
+
+awaitable<result<Reply>> Routes::answer(Request request) {
+    std::map<std::string, std::string, std::less<>> path;
+    CO_TRY(const Route* route, find(request, path));
+    if (!route->endpoint) co_return fail(ErrorCode::unsupported, "this server has no such service");
+    const std::string authorization(request.header("authorization"));
+    CO_TRY(Caller caller, co_await authenticate(*route->rule, authorization));
+    Call call(std::move(request), *route->rule, std::move(caller));
+    call.path = std::move(path);
+    CO_TRY(Reply reply, co_await route->endpoint(call));
+    const Domain domain = route->rule->domain;
+    if ((domain == Domain::object || domain == Domain::list) && !call.scoped())
+        co_return fail(ErrorCode::internal, "an answer without a look at its domain");
+    co_return reply;
 }
 
 awaitable<Response> Routes::handle(Request request) {
-    if (request.method == "GET") {
-        bool found = false;
-        Response response = co_await plain(request, found);
-        if (found) co_return response;
+    auto reply = co_await answer(std::move(request));
+    if (!reply) co_return problem(reply.error());
+    Response response;
+    response.status = reply->status;
+    if (!reply->text.empty()) {
+        response.body = std::move(reply->text);
+    } else if (reply->status != 204) {
+        response.body = to_json(reply->body);
     }
-    auto segments = split_path(request.path);
-    if (!segments) co_return problem(segments.error());
-    auto freshness = freshness_of(request);
-    if (!freshness) co_return problem(freshness.error());
-    if (segments->empty() || segments->front() != "v1") {
-        co_return problem(Error(ErrorCode::not_found, "route " + request.path));
+    for (auto& [name, value] : reply->headers) {
+        if (name == "Content-Type") {
+            response.content_type = std::move(value);
+        } else {
+            response.headers.emplace_back(std::move(name), std::move(value));
+        }
     }
-    if (auto waited = co_await ports_.queries.wait(*freshness); !waited)
-        co_return problem(waited.error());
-    auto answered = co_await answer(request, std::move(*segments));
-    if (!answered) co_return problem(answered.error());
-    Response response = json_response(answered->body);
-    response.headers.emplace_back("X-NetBuild-Position", position_header(answered->position));
+    if (reply->position)
+        response.headers.emplace_back("X-NetBuild-Position", position_header(*reply->position));
     co_return response;
 }
 
-awaitable<result<query::Answer>> Routes::answer(const Request& request,
-                                                std::vector<std::string> segments) {
-    using Result = result<query::Answer>;
-    const std::string name = segments.size() > 1 ? segments[1] : std::string();
-    if (name == "executions:batchGet" && segments.size() == 2) {
-        if (request.method != "POST")
-            co_return Result(fail(ErrorCode::method_not_allowed, "use POST"));
-        auto body = parse_json(request.body);
-        if (!body)
-            co_return Result(fail(ErrorCode::invalid_argument, "body: " + body.error().detail()));
-        co_return co_await ports_.queries.batch_get(std::move(*body));
-    }
-    const bool known = (segments.size() == 2 &&
-                        (name == "executions" || name == "tasks" || name == "definitions")) ||
-                       (segments.size() == 3 && (name == "executions" || name == "definitions")) ||
-                       (segments.size() == 4 && name == "executions" && segments[3] == "timeline");
-    if (!known) co_return Result(fail(ErrorCode::not_found, "route " + request.path));
-    if (request.method != "GET") co_return Result(fail(ErrorCode::method_not_allowed, "use GET"));
-    if (segments.size() == 4)
-        co_return co_await ports_.queries.timeline(std::move(segments[2]), request.query);
-    if (segments.size() == 3) {
-        if (name == "executions")
-            co_return co_await ports_.queries.execution(std::move(segments[2]), request.query);
-        co_return co_await ports_.queries.definition(std::move(segments[2]));
-    }
-    if (name == "executions") co_return co_await ports_.queries.executions(request.query);
-    if (name == "tasks") co_return co_await ports_.queries.tasks(request.query);
-    co_return co_await ports_.queries.definitions(request.query);
+namespace {
+
+Reply reply_of(query::Answer answer) {
+    return {.body = std::move(answer.body), .position = answer.position};
+}
+
+/// Waits until the read model is as fresh as the request wants it.
+awaitable<result<void>> wait_for(query::QueryService& queries, const Call& call) {
+    CO_TRY(const auto freshness, freshness_of(call.request));
+    co_return co_await queries.wait(freshness);
+}
+
+} // namespace
+
+awaitable<result<Reply>> Routes::executions(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer, co_await ports_.queries.executions(call.request.query, call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::batch_get(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    auto body = parse_json(call.request.body);
+    if (!body) co_return fail(ErrorCode::invalid_argument, "body: " + body.error().detail());
+    CO_TRY(auto answer, co_await ports_.queries.batch_get(std::move(*body), call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::execution(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer, co_await ports_.queries.execution(call.segment("executionId"),
+                                                          call.request.query, call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::timeline(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer, co_await ports_.queries.timeline(call.segment("executionId"),
+                                                         call.request.query, call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::tasks(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer, co_await ports_.queries.tasks(call.request.query, call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::definitions(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer, co_await ports_.queries.definitions(call.request.query, call.scope()));
+    co_return reply_of(std::move(answer));
+}
+
+awaitable<result<Reply>> Routes::definition(Call& call) {
+    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY(auto answer,
+           co_await ports_.queries.definition(call.segment("definitionId"), call.scope()));
+    co_return reply_of(std::move(answer));
 }
 
 bool Routes::streams(const Request& request) const {
@@ -200,6 +316,12 @@ bool Routes::streams(const Request& request) const {
 }
 
 awaitable<Response> Routes::stream_head(const Request& request) {
+    std::map<std::string, std::string, std::less<>> path;
+    const auto route = find(request, path);
+    if (!route) co_return problem(route.error());
+    const auto caller =
+        co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
+    if (!caller) co_return problem(caller.error());
     for (const auto& [name, value] : request.query) {
         if (name != "from" && name != "room")
             co_return problem(
@@ -212,6 +334,9 @@ awaitable<Response> Routes::stream_head(const Request& request) {
         co_return problem(
             Error(ErrorCode::invalid_argument, "room: must be domain:ID or execution:ID"));
     }
+    if (room.starts_with("domain:") &&
+        !caller->scope((*route)->rule->least).admits(room.substr(room.find(':') + 1)))
+        co_return problem(Error(ErrorCode::not_found, std::string(room)));
     Response head;
     head.content_type = "text/event-stream";
     co_return head;
@@ -219,6 +344,13 @@ awaitable<Response> Routes::stream_head(const Request& request) {
 
 awaitable<void> Routes::stream(Request request, Stream& stream) {
     const auto start = stream_start(request);
+    std::map<std::string, std::string, std::less<>> path;
+    const auto route = find(request, path);
+    if (!route) co_return;
+    const auto caller =
+        co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
+    if (!caller) co_return;
+    const Scope scope = caller->scope((*route)->rule->least);
     Position after;
     if (start && *start) {
         after = **start;
@@ -226,7 +358,7 @@ awaitable<void> Routes::stream(Request request, Stream& stream) {
     } else if (auto last = co_await ports_.bus.last()) {
         after = *last;
     }
-    (void)co_await follow(after, std::string(query_parameter(request, "room")), stream);
+    (void)co_await follow(after, std::string(query_parameter(request, "room")), scope, stream);
 }
 
 /// A reader that resumes from before the oldest event that is kept is told so.
@@ -240,7 +372,7 @@ awaitable<result<void>> Routes::tell_removed(Position& after, Stream& stream) {
 
 /// What the event stream does not hold any more is read from the store.
 awaitable<result<Position>> Routes::catch_up(Position after, const std::string& room,
-                                             Stream& stream) {
+                                             const Scope& scope, Stream& stream) {
     while (true) {
         CO_TRY(const Position first, co_await ports_.bus.first());
         if (first.is_zero() || after >= first || after.number + 1 >= first.number) co_return after;
@@ -251,7 +383,7 @@ awaitable<result<Position>> Routes::catch_up(Position after, const std::string& 
                 if (event->position <= after) continue;
                 newest = std::max(newest, event->position);
                 if (event->position >= first) continue;
-                if (in_room(room, *event)) CO_TRY_VOID(co_await stream.write(sse(*event)));
+                if (in_room(room, scope, *event)) CO_TRY_VOID(co_await stream.write(sse(*event)));
             }
         }
         if (newest == after || newest >= first)
@@ -260,8 +392,9 @@ awaitable<result<Position>> Routes::catch_up(Position after, const std::string& 
     }
 }
 
-awaitable<result<void>> Routes::follow(Position after, std::string room, Stream& stream) {
-    CO_TRY(after, co_await catch_up(after, room, stream));
+awaitable<result<void>> Routes::follow(Position after, std::string room, Scope scope,
+                                       Stream& stream) {
+    CO_TRY(after, co_await catch_up(after, room, scope, stream));
     while (true) {
         CO_TRY(const auto events, co_await ports_.bus.read(after, stream_page, heartbeat));
         if (events.empty()) {
@@ -270,7 +403,7 @@ awaitable<result<void>> Routes::follow(Position after, std::string room, Stream&
         }
         std::string bytes;
         for (const StreamEventPtr& event : events) {
-            if (in_room(room, *event)) bytes += sse(*event);
+            if (in_room(room, scope, *event)) bytes += sse(*event);
             after = event->position;
         }
         if (!bytes.empty()) CO_TRY_VOID(co_await stream.write(std::move(bytes)));

@@ -51,6 +51,15 @@ std::string_view text(const Value& document, std::string_view path) {
     return found ? found->string_or() : std::string_view{};
 }
 
+[[nodiscard]] bool admitted(const Scope& scope, const ValuePtr& document) {
+    return document && scope.admits(text(*document, "domainId"));
+}
+
+void restrict_to(Filter& filter, const Scope& scope) {
+    if (scope.all) return;
+    filter.all.push_back({"domainId", Op::in, Array(scope.domains.begin(), scope.domains.end())});
+}
+
 } // namespace
 
 awaitable<result<void>> QueryService::wait(Freshness freshness) {
@@ -79,16 +88,17 @@ awaitable<result<void>> QueryService::wait(Freshness freshness) {
 }
 
 awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::string id,
-                                                                      std::string by) {
+                                                                      std::string by, Scope scope) {
     if (by == "processInstanceId") {
         CO_TRY(auto found,
                co_await ports_.store.get(collections::workflow_executions, {std::move(id)}));
-        if (!found.front()) found.clear();
+        if (!admitted(scope, found.front())) found.clear();
         co_return found;
     }
     Query query;
     query.collection = collections::workflow_executions;
     query.filter.all.push_back({"executionId", Op::equal, std::move(id)});
+    restrict_to(query.filter, scope);
     query.limit = other_instances_max + 1;
     query.any_order = true;
     CO_TRY(auto found, co_await ports_.store.find(query));
@@ -125,7 +135,8 @@ Object QueryService::rendered(const Value& document, Object state, Array tasks, 
     return body;
 }
 
-awaitable<result<Answer>> QueryService::execution(std::string id, Parameters parameters) {
+awaitable<result<Answer>> QueryService::execution(std::string id, Parameters parameters,
+                                                  Scope scope) {
     CO_TRY_VOID(only(parameters, {"by", "consistency"}));
     const std::string by(parameter(parameters, "by", "executionId"));
     if (by != "executionId" && by != "processInstanceId") {
@@ -140,14 +151,14 @@ awaitable<result<Answer>> QueryService::execution(std::string id, Parameters par
                                                        : "consistency: rest needs camunda.url");
         }
         co_return co_await live(std::move(id), by, *engine,
-                                consistency == "engine" ? "engine" : "rest");
+                                consistency == "engine" ? "engine" : "rest", std::move(scope));
     }
     if (consistency != "model") {
         co_return fail(ErrorCode::invalid_argument, "consistency: must be model, engine or rest");
     }
     const Position position = ports_.model.applied();
     const std::string wanted = id;
-    CO_TRY(const auto found, co_await find_instances(std::move(id), by));
+    CO_TRY(const auto found, co_await find_instances(std::move(id), by, std::move(scope)));
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + wanted);
     const Object& newest = *found.front()->get_if<Object>();
     Object body =
@@ -166,15 +177,16 @@ awaitable<result<Answer>> QueryService::execution(std::string id, Parameters par
 }
 
 awaitable<result<Answer>> QueryService::live(std::string id, std::string by, ProcessEngine& engine,
-                                             std::string_view source) {
+                                             std::string_view source, Scope scope) {
     const Position position = ports_.model.applied();
     const auto kind = by == "processInstanceId" ? InstanceKey::Kind::process_instance_id
                                                 : InstanceKey::Kind::business_key;
     CO_TRY(auto running, co_await engine.executions({kind, id}));
+    if (!scope.all) CO_TRY_VOID(co_await keep_admitted(running, scope));
     if (running.empty()) {
         // Ended, or never there: the model tells, once it has what the engine has.
         CO_TRY_VOID(co_await wait({Freshness::Kind::now, {}, std::chrono::seconds(1)}));
-        CO_TRY(const auto found, co_await find_instances(id, by));
+        CO_TRY(const auto found, co_await find_instances(id, by, scope));
         if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id);
         const Object& ended = *found.front()->get_if<Object>();
         Object state = process_state(ended);
@@ -184,10 +196,12 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
     }
     EngineExecution& newest = running.front();
     if (source == "engine") CO_TRY_VOID(co_await add_forms(newest.active_tasks));
-    CO_TRY(auto found, co_await find_instances(newest.process_instance_id, "processInstanceId"));
+    CO_TRY(auto found,
+           co_await find_instances(newest.process_instance_id, "processInstanceId", scope));
     if (found.empty()) {
         CO_TRY_VOID(co_await wait({Freshness::Kind::now, {}, std::chrono::seconds(1)}));
-        CO_TRY(found, co_await find_instances(newest.process_instance_id, "processInstanceId"));
+        CO_TRY(found,
+               co_await find_instances(newest.process_instance_id, "processInstanceId", scope));
     }
     if (found.empty())
         co_return fail(ErrorCode::not_found, "execution " + id + " in the read model");
@@ -201,6 +215,25 @@ awaitable<result<Answer>> QueryService::live(std::string id, std::string by, Pro
         body.set("otherInstances", std::move(others));
     }
     co_return Answer{std::move(body), position};
+}
+
+/// The engine knows tenants, the model says which domain that is.
+awaitable<result<void>> QueryService::keep_admitted(std::vector<EngineExecution>& running,
+                                                    Scope scope) {
+    std::vector<std::string> ids;
+    for (const EngineExecution& one : running)
+        ids.push_back(one.process_instance_id);
+    CO_TRY(auto documents, co_await ports_.store.get(collections::workflow_executions, ids));
+    if (std::find(documents.begin(), documents.end(), nullptr) != documents.end()) {
+        CO_TRY_VOID(co_await wait({Freshness::Kind::now, {}, std::chrono::seconds(1)}));
+        CO_TRY(documents, co_await ports_.store.get(collections::workflow_executions, ids));
+    }
+    std::vector<EngineExecution> kept;
+    for (std::size_t i = 0; i < running.size(); ++i) {
+        if (admitted(scope, documents[i])) kept.push_back(std::move(running[i]));
+    }
+    running = std::move(kept);
+    co_return result<void>{};
 }
 
 awaitable<result<void>> QueryService::add_forms(Array& tasks) {
@@ -225,7 +258,7 @@ awaitable<result<void>> QueryService::add_forms(Array& tasks) {
     co_return result<void>{};
 }
 
-awaitable<result<Answer>> QueryService::batch_get(Value request) {
+awaitable<result<Answer>> QueryService::batch_get(Value request, Scope scope) {
     const Value* list = request.at_path("ids");
     const auto* ids = list ? list->get_if<Array>() : nullptr;
     if (!ids || ids->empty() || ids->size() > batch_ids_max) {
@@ -253,6 +286,7 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
         Query query;
         query.collection = collections::workflow_executions;
         query.filter.all.push_back({"executionId", Op::in, *ids});
+        restrict_to(query.filter, scope);
         query.sort = {{"startedAt", true}};
         query.limit = batch_ids_max * other_instances_max;
         CO_TRY(const auto documents, co_await ports_.store.find(std::move(query)));
@@ -262,7 +296,7 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
     Array items;
     for (const std::string& id : wanted) {
         const auto one = found.find(id);
-        if (one == found.end() || !one->second) {
+        if (one == found.end() || !admitted(scope, one->second)) {
             items.emplace_back();
             continue;
         }
@@ -276,8 +310,9 @@ awaitable<result<Answer>> QueryService::batch_get(Value request) {
                      position};
 }
 
-awaitable<result<Answer>> QueryService::executions(Parameters parameters) {
+awaitable<result<Answer>> QueryService::executions(Parameters parameters, Scope scope) {
     CO_TRY(ListRequest request, executions_request(parameters));
+    restrict_to(request.query.filter, scope);
     const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
     CO_TRY(auto page, co_await ports_.store.find(request.query));
@@ -291,7 +326,8 @@ awaitable<result<Answer>> QueryService::executions(Parameters parameters) {
     co_return list_answer(request.query, std::move(items), page, more, position);
 }
 
-awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters parameters) {
+awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters parameters,
+                                                 Scope scope) {
     CO_TRY_VOID(only(parameters, {"by", "limit", "cursor"}));
     CO_TRY(const std::size_t limit, limit_of(parameters));
     Position after;
@@ -306,7 +342,8 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
     const std::string wanted = id;
     CO_TRY(const auto found,
            co_await find_instances(std::move(id),
-                                   std::string(parameter(parameters, "by", "executionId"))));
+                                   std::string(parameter(parameters, "by", "executionId")),
+                                   std::move(scope)));
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + wanted);
     Query query;
     query.collection = collections::events;
@@ -398,8 +435,9 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
     }
 }
 
-awaitable<result<Answer>> QueryService::tasks(Parameters parameters) {
+awaitable<result<Answer>> QueryService::tasks(Parameters parameters, Scope scope) {
     CO_TRY(ListRequest request, tasks_request(parameters));
+    restrict_to(request.query.filter, scope);
     const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
     if (!request.variables.empty()) {
@@ -433,8 +471,13 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters) {
     co_return list_answer(request.query, std::move(items), page, more, position);
 }
 
-awaitable<result<Answer>> QueryService::definitions(Parameters parameters) {
+awaitable<result<Answer>> QueryService::definitions(Parameters parameters, Scope scope) {
     CO_TRY(ListRequest request, definitions_request(parameters));
+    if (!scope.all) {
+        request.query.filter.any_of.push_back(
+            {{"domainId", Op::in, Array(scope.domains.begin(), scope.domains.end())},
+             {"domainId", Op::equal, nullptr}});
+    }
     const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
     CO_TRY(auto page, co_await ports_.store.find(request.query));
@@ -450,10 +493,12 @@ awaitable<result<Answer>> QueryService::definitions(Parameters parameters) {
     co_return list_answer(request.query, std::move(items), page, more, position);
 }
 
-awaitable<result<Answer>> QueryService::definition(std::string id) {
+awaitable<result<Answer>> QueryService::definition(std::string id, Scope scope) {
     const Position position = ports_.model.applied();
     CO_TRY(const auto found, co_await ports_.store.get(collections::process_definitions, {id}));
-    if (!found.front()) co_return fail(ErrorCode::not_found, "definition " + id);
+    if (!found.front() ||
+        !(admitted(scope, found.front()) || text(*found.front(), "domainId").empty()))
+        co_return fail(ErrorCode::not_found, "definition " + id);
     Value body = shown(*found.front());
     Object& object = *body.get_if<Object>();
     object.set("id", id);

@@ -6,6 +6,7 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
+#include "data/schema.hpp"
 #include "ports/record_store.hpp"
 #include "support/run.hpp"
 
@@ -355,6 +356,13 @@ TYPED_TEST_P(RecordStoreContract, an_index_that_comes_later_covers_what_is_there
         ErrorCode::already_exists);
 }
 
+TYPED_TEST_P(RecordStoreContract, netbuilds_own_collections_are_brought_once) {
+    const auto done = must(this->context, data::apply_schema(this->store(), {}));
+    EXPECT_GE(done.size(), data::own_collections().size());
+    EXPECT_TRUE(must(this->context, data::apply_schema(this->store(), {})).empty());
+    EXPECT_EQ(must(this->context, data::remove_expired(this->store(), Date{0})), 0u);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     RecordStoreContract, a_record_comes_back_with_its_id_and_version_1,
     an_id_and_a_unique_index_are_taken_once, a_replacement_names_the_version_that_it_knows,
@@ -364,6 +372,6 @@ REGISTER_TYPED_TEST_SUITE_P(
     nothing_but_declared_fields_and_scalars_gets_into_a_query,
     a_body_that_is_not_as_declared_is_not_stored, an_append_only_record_is_never_changed,
     what_has_expired_is_removed_some_at_a_time, a_schema_that_is_applied_twice_changes_nothing,
-    an_index_that_comes_later_covers_what_is_there);
+    an_index_that_comes_later_covers_what_is_there, netbuilds_own_collections_are_brought_once);
 
 } // namespace netbuild::test

@@ -7,6 +7,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "ports/process_engine.hpp"
+#include "ports/record_store.hpp"
 #include "ports/spill.hpp"
 #include "postgres/pool.hpp"
 #include "sync/options.hpp"
@@ -15,6 +16,9 @@ namespace netbuild::app {
 
 /// What the configuration names, made but not yet connected.
 [[nodiscard]] std::unique_ptr<DocumentStore> make_store(const Configuration& configuration);
+/// NetBuild's own data: in the same database, or in a SQLite file of its own.
+[[nodiscard]] std::unique_ptr<RecordStore> make_records(const Configuration& configuration,
+                                                        Clock& clock);
 [[nodiscard]] std::unique_ptr<EventBus>
 make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,

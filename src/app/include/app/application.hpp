@@ -30,6 +30,8 @@ public:
     /// Stores and, with `source`, the source answer. unavailable names the first that does not;
     /// until `wait` has passed it is tried again.
     awaitable<result<void>> connect(bool source, Clock::duration wait);
+    /// NetBuild's own data answers and is as declared; what was to be done for that.
+    awaitable<result<std::vector<SchemaChange>>> prepare_records();
     /// Runs the roles until SIGINT or SIGTERM, or a failure that no retry mends.
     awaitable<result<void>> serve(Roles roles);
     /// Captures until the source ends.
@@ -43,6 +45,7 @@ public:
 
     [[nodiscard]] query::QueryService& queries();
     [[nodiscard]] DocumentStore& store();
+    [[nodiscard]] RecordStore& records();
     [[nodiscard]] EventBus& bus();
     [[nodiscard]] ChangeSource& source();
     [[nodiscard]] Clock& clock();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "http/server.hpp"
+#include "http/call.hpp"
 #include "ports/event_bus.hpp"
 #include "query/query_service.hpp"
 
@@ -25,9 +26,15 @@ public:
         std::function<std::vector<std::string>()> unready;
         /// Prometheus' text format.
         std::function<std::string()> metrics;
+        /// Null: http.auth is "none", and whoever reaches the port may do anything.
+        Authenticator* authenticator = nullptr;
     };
     explicit Routes(Ports ports);
     ~Routes() override;
+
+    /// What answers a rule of the table (access.hpp). Before the server listens; a route that no
+    /// rule names, or that has an endpoint, throws: it would be a mistake of the program.
+    void add(std::string_view method, std::string_view path, Endpoint endpoint);
 
     awaitable<Response> handle(Request request) override;
     [[nodiscard]] bool streams(const Request& request) const override;
@@ -35,14 +42,28 @@ public:
     awaitable<void> stream(Request request, Stream& stream) override;
 
 private:
-    awaitable<result<query::Answer>> answer(const Request& request,
-                                            std::vector<std::string> segments);
-    awaitable<Response> plain(const Request& request, bool& found);
-    awaitable<result<void>> follow(Position after, std::string room, Stream& stream);
+    struct Route;
+    void add_plain();
+    void add_queries();
+    /// not_found, method_not_allowed. The path's variables are filled in.
+    result<const Route*> find(const Request& request,
+                              std::map<std::string, std::string, std::less<>>& path) const;
+    awaitable<result<Caller>> authenticate(const Rule& rule, std::string authorization);
+    awaitable<result<Reply>> answer(Request request);
+    awaitable<result<Reply>> executions(Call& call);
+    awaitable<result<Reply>> batch_get(Call& call);
+    awaitable<result<Reply>> execution(Call& call);
+    awaitable<result<Reply>> timeline(Call& call);
+    awaitable<result<Reply>> tasks(Call& call);
+    awaitable<result<Reply>> definitions(Call& call);
+    awaitable<result<Reply>> definition(Call& call);
+    awaitable<result<void>> follow(Position after, std::string room, Scope scope, Stream& stream);
     awaitable<result<void>> tell_removed(Position& after, Stream& stream);
-    awaitable<result<Position>> catch_up(Position after, const std::string& room, Stream& stream);
+    awaitable<result<Position>> catch_up(Position after, const std::string& room,
+                                         const Scope& scope, Stream& stream);
 
     Ports ports_;
+    std::vector<Route> routes_;
 };
 
 } // namespace netbuild::http

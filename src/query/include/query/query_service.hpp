@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/caller.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "ports/process_engine.hpp"
@@ -36,6 +37,8 @@ inline constexpr std::size_t batch_ids_max = 500;
 
 /// The unified query: one answer from NetBuild's documents and Camunda's process state and tasks.
 /// A parameter that is unknown or unreadable is invalid_argument; the detail begins with its name.
+/// What lies outside the scope is not there: not_found, or not in the list. A definition of no
+/// domain is everybody's, as it is every tenant's in Camunda.
 class QueryService {
 public:
     struct Ports {
@@ -53,23 +56,27 @@ public:
     awaitable<result<void>> wait(Freshness freshness);
 
     /// `by` (executionId, processInstanceId), `consistency` (model, engine, rest). not_found.
-    awaitable<result<Answer>> execution(std::string id, Parameters parameters);
+    awaitable<result<Answer>> execution(std::string id, Parameters parameters,
+                                        Scope scope = Scope::everything());
     /// Body {"ids": […], "by"?}: items in the order of the ids, null where there is none.
-    awaitable<result<Answer>> batch_get(Value request);
-    awaitable<result<Answer>> executions(Parameters parameters);
-    awaitable<result<Answer>> timeline(std::string id, Parameters parameters);
-    awaitable<result<Answer>> tasks(Parameters parameters);
-    awaitable<result<Answer>> definitions(Parameters parameters);
-    awaitable<result<Answer>> definition(std::string id);
+    awaitable<result<Answer>> batch_get(Value request, Scope scope = Scope::everything());
+    awaitable<result<Answer>> executions(Parameters parameters, Scope scope = Scope::everything());
+    awaitable<result<Answer>> timeline(std::string id, Parameters parameters,
+                                       Scope scope = Scope::everything());
+    awaitable<result<Answer>> tasks(Parameters parameters, Scope scope = Scope::everything());
+    awaitable<result<Answer>> definitions(Parameters parameters, Scope scope = Scope::everything());
+    awaitable<result<Answer>> definition(std::string id, Scope scope = Scope::everything());
     /// Stored events after `after`, oldest first, for readers that are behind the stream.
     awaitable<result<std::vector<ValuePtr>>> stored_events(Position after, std::size_t documents);
     /// Events up to it were removed because of their age; zero: none.
     awaitable<result<Position>> event_horizon();
 
 private:
-    awaitable<result<std::vector<ValuePtr>>> find_instances(std::string id, std::string by);
+    awaitable<result<std::vector<ValuePtr>>> find_instances(std::string id, std::string by,
+                                                            Scope scope);
+    awaitable<result<void>> keep_admitted(std::vector<EngineExecution>& running, Scope scope);
     awaitable<result<Answer>> live(std::string id, std::string by, ProcessEngine& engine,
-                                   std::string_view source);
+                                   std::string_view source, Scope scope);
     [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks,
                                   Position position, std::string_view source) const;
     /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has

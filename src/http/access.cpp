@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/access.hpp"
+
+namespace netbuild::http {
+
+// clang-format off
+constexpr Rule table[] = {
+    // method  path                                     who          least         the domain is that of
+    {"GET",    "/healthz",                              Who::anyone},
+    {"GET",    "/readyz",                               Who::anyone},
+    {"GET",    "/openapi.json",                         Who::anyone},
+    {"GET",    "/metrics",                              Who::token,  Role::viewer, Domain::installation},
+    {"GET",    "/v1/sync",                              Who::token,  Role::viewer, Domain::installation},
+
+    {"GET",    "/v1/executions",                        Who::token,  Role::viewer, Domain::list},
+    {"POST",   "/v1/executions:batchGet",               Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/executions/{executionId}",          Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/executions/{executionId}/timeline", Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/tasks",                             Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/definitions",                       Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/definitions/{definitionId}",        Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/events",                            Who::token,  Role::viewer, Domain::list},
+
+    {"POST",   "/v1/auth/login",                        Who::anyone},
+    {"POST",   "/v1/auth/refresh",                      Who::anyone},
+    {"POST",   "/v1/auth/logout",                       Who::token},
+    {"GET",    "/v1/auth/sessions",                     Who::token},
+    {"DELETE", "/v1/auth/sessions/{sessionId}",         Who::token},
+    {"POST",   "/v1/auth/password",                     Who::token},
+    {"POST",   "/v1/auth/password/reset",               Who::anyone},
+    {"GET",    "/v1/auth/me",                           Who::token},
+    {"GET",    "/.well-known/jwks.json",                Who::anyone},
+
+    {"GET",    "/v1/domains",                           Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/domains/{domainId}",                Who::token,  Role::viewer, Domain::object},
+    {"PUT",    "/v1/domains/{domainId}",                Who::token,  Role::admin,  Domain::object},
+    {"GET",    "/v1/domains/{domainId}/versions",       Who::token,  Role::viewer, Domain::object},
+};
+// clang-format on
+
+std::span<const Rule> rules() noexcept { return table; }
+
+} // namespace netbuild::http
