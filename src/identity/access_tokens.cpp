@@ -102,14 +102,24 @@ awaitable<result<std::string>> Identity::sign(std::string subject,
     Object claim;
     for (const auto& [domain, role] : roles)
         claim.append(domain, role_name(role));
-    CO_TRY(const SigningKey* key, co_await signing_key());
     CO_TRY_VOID(co_await records_.commit(audited("shell", "token.sign", "done", subject)));
+    CO_TRY(const SigningKey* key, co_await signing_key());
     co_return key->sign(Object{{"iss", issuer},
                                {"sub", subject},
                                {"roles", std::move(claim)},
                                {"jti", random_text(9)},
                                {"iat", seconds(now())},
                                {"exp", seconds(in(ttl))}});
+}
+
+awaitable<result<std::string>> Identity::shell_token() {
+    CO_TRY(const SigningKey* key, co_await signing_key());
+    co_return key->sign(
+        Object{{"iss", issuer},
+               {"sub", "shell"},
+               {"roles", Object{{std::string(every_domain), role_name(Role::viewer)}}},
+               {"iat", seconds(now())},
+               {"exp", seconds(in(std::chrono::minutes(1)))}});
 }
 
 awaitable<result<Value>> Identity::jwks() {

@@ -79,6 +79,8 @@ public:
     /// A token with roles of its own, without user or session.
     awaitable<result<std::string>>
     sign(std::string subject, std::map<std::string, Role, std::less<>> roles, Clock::duration ttl);
+    /// What the shell asks the running server with: it may read everything, for a minute.
+    awaitable<result<std::string>> shell_token();
     /// "Bearer " and an access token or an API key. unauthorized.
     awaitable<result<Caller>> authenticate(std::string authorization);
     /// RFC 7517.
