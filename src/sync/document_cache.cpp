@@ -65,6 +65,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id,
         const Value* lsn = body->at_path("sync.lsn");
         made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
         made->bytes_ = approximate_bytes(*body);
+        made->stored_ = true;
     }
     bytes_ += made->bytes_;
     order_.push_front(made.get());
@@ -84,6 +85,7 @@ void DocumentCache::take_dirty(ApplyBatch& batch) {
         write.lsn = document->lsn_;
         write.kind = document->body_ ? DocumentWrite::Kind::replace : DocumentWrite::Kind::erase;
         write.body = document->body_;
+        write.expected_new = !std::exchange(document->stored_, document->exists());
         const Value* instance = document->find("processInstanceId");
         write.partition = instance ? instance->string_or() : std::string_view{};
         bytes_ -= document->bytes_;

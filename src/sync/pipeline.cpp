@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 
 #include "model/collections.hpp"
 #include "telemetry/log.hpp"
@@ -158,7 +159,11 @@ awaitable<result<void>> Pipeline::project(ChangeBatch& batch) {
         std::move(events.documents.begin(), events.documents.end(),
                   std::back_inserter(open_.events));
         std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
-        if (!applying_) changed_.notify_all();
+        if (!applying_) {
+            changed_.notify_all();
+        } else { // the batch on its way may have arrived: the applier goes on at once
+            co_await asio::post(ports_.executor, asio::use_awaitable);
+        }
     }
     projected_ = std::max(projected_, batch.upto);
     open_.upto = std::max(open_.upto, batch.upto);

@@ -51,6 +51,7 @@ private:
     std::shared_ptr<Value> body_;
     std::uint64_t lsn_ = 0;
     bool dirty_ = false;
+    bool stored_ = false;    // as far as known here: loaded from the store, or on its way there
     unsigned in_flight_ = 0; // batches that hold a state of it
     std::size_t bytes_ = 0;
     std::list<CachedDocument*>::iterator place_; // in the cache's order of use

@@ -36,7 +36,7 @@ struct PipelineOptions {
     /// Events in one call to the bus.
     std::size_t publish_events_max = 1000;
     /// Documents kept in memory between transactions.
-    std::size_t cache_documents_max = 4000;
+    std::size_t cache_documents_max = 20'000;
     std::size_t cache_bytes_max = 24 * 1024 * 1024;
     /// An idle stream's position is written at most this often.
     Clock::duration idle_checkpoint_interval = std::chrono::seconds(1);
