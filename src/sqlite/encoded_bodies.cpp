@@ -30,14 +30,31 @@ bool EncodedBodies::take(std::size_t chunk) {
 
 void EncodedBodies::encode(std::size_t chunk) {
     Slot& slot = slots_[chunk];
+    slot.bytes = spare_buffer();
     for (const DocumentWrite* write : writes_of(chunk)) {
-        std::string& body = slot.bodies.emplace_back();
-        if (write->body) append_bson(body, *write->body->get_if<Object>());
-        slot.bytes += body.size();
+        if (write->body) append_bson(slot.bytes, *write->body->get_if<Object>());
+        slot.ends.push_back(slot.bytes.size());
     }
-    ahead_bytes_ += slot.bytes;
+    ahead_bytes_ += slot.bytes.size();
     slot.state = encoded;
     slot.state.notify_one();
+}
+
+std::string EncodedBodies::spare_buffer() {
+    const std::scoped_lock lock(mutex_);
+    if (spare_.empty()) return {};
+    std::string buffer = std::move(spare_.back());
+    spare_.pop_back();
+    return buffer;
+}
+
+void EncodedBodies::take_back(Slot& slot) {
+    ahead_bytes_ -= slot.bytes.size();
+    ahead_bytes_.notify_one();
+    slot.bytes.clear();
+    const std::scoped_lock lock(mutex_);
+    if (spare_.size() < spare_buffers_max) spare_.push_back(std::move(slot.bytes));
+    slot.bytes = {};
 }
 
 void EncodedBodies::encode_ahead() {
@@ -51,12 +68,7 @@ void EncodedBodies::encode_ahead() {
 }
 
 EncodedBodies::Chunk EncodedBodies::next() {
-    if (given_) {
-        given_->bodies = {};
-        ahead_bytes_ -= given_->bytes;
-        ahead_bytes_.notify_one();
-        given_ = nullptr;
-    }
+    if (given_) take_back(*std::exchange(given_, nullptr));
     if (passed_over_ && slots_[*passed_over_].state == encoded)
         return give(*std::exchange(passed_over_, std::nullopt));
     while (next_ < chunks_) {
@@ -77,7 +89,7 @@ EncodedBodies::Chunk EncodedBodies::next() {
 
 EncodedBodies::Chunk EncodedBodies::give(std::size_t chunk) {
     given_ = &slots_[chunk];
-    return {writes_of(chunk), given_->bodies};
+    return {writes_of(chunk), given_->bytes, given_->ends};
 }
 
 void EncodedBodies::close() {

@@ -55,7 +55,7 @@ public:
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
         for (auto chunk = bodies.next(); !chunk.writes.empty(); chunk = bodies.next()) {
             for (std::size_t i = 0; i < chunk.writes.size(); ++i)
-                TRY_VOID(write_document(*database, *chunk.writes[i], chunk.bodies[i]));
+                TRY_VOID(write_document(*database, *chunk.writes[i], chunk.body(i)));
         }
         if (batch.checkpoint) {
             DocumentWrite write;
