@@ -305,8 +305,9 @@ public:
         return {};
     }
 
-    /// All of them durable, or a failure after which any may be. Bulks of different collections and
-    /// process instances run at a time; of one document there is one write, so their order does not
+    /// All of them durable, or a failure after which any may be. A collection's inserts are one
+    /// bulk, its other writes several by process instance: a server takes many new documents at
+    /// once best. Bulks run at a time; of one document there is one write, so their order does not
     /// matter.
     awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes) {
         constexpr std::size_t small = 16;
@@ -315,7 +316,9 @@ public:
         for (const DocumentWrite& write : writes) {
             const std::string_view key =
                 write.partition.empty() ? std::string_view(write.id) : write.partition;
-            parts[{write.collection, std::hash<std::string_view>{}(key) % bulks}].push_back(&write);
+            const std::size_t bulk =
+                is_insert(write) ? bulks : std::hash<std::string_view>{}(key) % bulks;
+            parts[{write.collection, bulk}].push_back(&write);
         }
         std::optional<Error> failure;
         TaskGroup group(co_await asio::this_coro::executor,
@@ -323,9 +326,6 @@ public:
                             if (!failure) failure = error;
                         });
         for (auto& [key, part] : parts) {
-            // Inserts together, replacements together: a command each.
-            std::stable_partition(part.begin(), part.end(),
-                                  [](const auto* write) { return is_insert(*write); });
             group.spawn("bulk",
                         with_client([&part](Client& client) { return write_bulk(client, part); }));
         }
