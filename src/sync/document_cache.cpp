@@ -99,6 +99,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id,
         const Value* lsn = body->at_path("sync.lsn");
         made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
         made->bytes_ = approximate_bytes(*body);
+        made->stored_ = true;
     }
     bytes_ += made->bytes_;
     order_.push_front(made.get());
@@ -118,6 +119,7 @@ void DocumentCache::take_dirty(ApplyBatch& batch) {
         write.lsn = document->lsn_;
         write.kind = document->body_ ? DocumentWrite::Kind::replace : DocumentWrite::Kind::erase;
         write.body = document->body_;
+        write.expected_new = !std::exchange(document->stored_, document->exists());
         const Value* instance = document->find("processInstanceId");
         write.partition = instance ? instance->string_or() : std::string_view{};
         bytes_ -= document->bytes_;
@@ -163,6 +165,7 @@ void DocumentCache::evict() {
         const Key key(document.collection_, document.id_);
         place = order_.erase(place);
         documents_.erase(documents_.find(key));
+        ++removals_;
     }
 }
 
@@ -183,6 +186,7 @@ void DocumentCache::forget_before(std::uint64_t lsn) {
         const Key key(document.collection_, document.id_);
         place = order_.erase(place);
         documents_.erase(documents_.find(key));
+        ++removals_;
     }
 }
 
@@ -190,6 +194,7 @@ void DocumentCache::clear() {
     order_.clear();
     dirty_.clear();
     documents_.clear();
+    ++removals_;
     bytes_ = dirty_bytes_ = 0;
 }
 
