@@ -11,6 +11,7 @@
 
 #include "filter_bson.hpp"
 #include "handles.hpp"
+#include "merged_lookups.hpp"
 #include "model/collections.hpp"
 #include "ports/checkpoint_document.hpp"
 #include "runtime/blocking_pool.hpp"
@@ -174,6 +175,16 @@ public:
         co_return co_await pool_.run([this, function = std::move(function)]() mutable -> Outcome {
             Client client(*this);
             return function(client);
+        });
+    }
+
+    awaitable<result<std::vector<ValuePtr>>> look_up(Query query) {
+        if (configuration_error_) co_return *configuration_error_;
+        co_return co_await pool_.run([this, query = std::move(query)] {
+            return lookups_.look_up(query, [this](const Query& wanted) {
+                Client client(*this);
+                return find(client, wanted);
+            });
         });
     }
 
@@ -486,6 +497,7 @@ public:
     mongo::UriPtr uri_;
     mongo::PoolPtr clients_;
     std::string database_;
+    mongo::MergedLookups lookups_;
     BlockingPool pool_; // the last member: its threads end before the clients do
 };
 
@@ -532,6 +544,16 @@ awaitable<result<void>> MongoStore::erase_checkpoint(std::string engine) {
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collection,
                                                          std::vector<std::string> ids) {
+    if (ids.size() == 1) {
+        Query query;
+        query.collection = collection;
+        query.filter.all.push_back({"_id", Condition::Operator::equal, std::move(ids.front())});
+        query.any_order = true;
+        query.limit = 1;
+        CO_TRY(auto found, co_await impl_->look_up(std::move(query)));
+        if (found.empty()) found.emplace_back();
+        co_return found;
+    }
     co_return co_await impl_->with_client(
         [collection, ids = std::move(ids)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
             TRY(const auto found, Impl::find_ids(client, collection, ids));
@@ -549,6 +571,7 @@ awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collec
 }
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::find(Query query) {
+    if (mongo::MergedLookups::mergeable(query)) co_return co_await impl_->look_up(std::move(query));
     co_return co_await impl_->with_client(
         [query = std::move(query)](Impl::Client& client) { return Impl::find(client, query); });
 }
