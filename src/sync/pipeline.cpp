@@ -184,6 +184,7 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     }
     ProjectedEvents events;
     events.next_ordinal = ordinal;
+    events.replay_seen = transaction.position.number <= stored_until_;
     const bool alone = drained();
     if (auto done = attempt(projector_, transaction, share.erased_elsewhere, events); !done) {
         if (!poisoned_ || poisoned_->position != transaction.position)
@@ -230,12 +231,13 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     co_return result<void>{};
 }
 
-/// A transaction that was applied before, in part at least. Of instances that hold it the events
-/// are those that were stored; the others were not reached, theirs go on behind.
+/// A transaction that was applied before, in part at least: an event that was stored then is what
+/// it was. A load that goes on from a later snapshot knows less of the state before it, if anything.
 awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction,
                                                   ProjectedEvents& events) {
     constexpr std::size_t page = 50;
-    std::map<std::string, std::vector<ValuePtr>, std::less<>> stored;
+    const bool whole = transaction.extent == Extent::whole;
+    std::map<std::string, std::vector<StreamEventPtr>, std::less<>> stored;
     for (const InstanceEvents& instance : events.unnumbered)
         stored[instance.key];
     Query query;
@@ -251,26 +253,38 @@ awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction
                                                      progress_.store_trouble));
         more = found.size() == page;
         for (const ValuePtr& document : found) {
-            const auto owner = stored.find(instance_key(*document));
+            auto owner = stored.find(instance_key(*document));
+            // Of a whole transaction: one that the documents cannot tell any more.
+            if (owner == stored.end() && whole)
+                owner = stored.try_emplace(std::string(instance_key(*document))).first;
             more &= owner != stored.end(); // another piece's: all of this one's stand before
-            if (owner != stored.end()) owner->second.push_back(document);
+            if (owner == stored.end()) continue;
+            auto entries = netbuild::stream_events(*document);
+            std::move(entries.begin(), entries.end(), std::back_inserter(owner->second));
         }
         if (more) query.after = {*found.back()->at_path("ordinal"), *found.back()->at_path("_id")};
     }
+    const auto first = static_cast<std::ptrdiff_t>(events.stream.size());
     const Date at{transaction.committed_at_us / 1000};
     for (InstanceEvents& instance : events.unnumbered) {
-        const auto& documents = stored.find(instance.key)->second;
-        if (documents.empty() || !(instance.replayed || instance.events.empty())) {
+        const auto known = std::exchange(stored.find(instance.key)->second, {});
+        const auto begin = static_cast<std::ptrdiff_t>(events.stream.size());
+        if (known.empty() || (!instance.replayed && instance.events.size() > known.size())) {
             events.number(std::move(instance), transaction.position, at);
-            continue;
-        }
-        for (const ValuePtr& document : documents) {
-            for (auto& event : netbuild::stream_events(*document)) {
-                events.next_ordinal = std::max(events.next_ordinal, event->position.ordinal + 1);
-                events.stream.push_back(std::move(event));
+            for (auto one = events.stream.begin() + begin; one != events.stream.end(); ++one) {
+                const auto same = std::find_if(known.begin(), known.end(), [&](const auto& before) {
+                    return before->position == (*one)->position;
+                });
+                if (same != known.end()) *one = *same; // the store keeps it, too
             }
+        } else {
+            events.take_stored(known);
         }
     }
+    for (const auto& [key, unclaimed] : stored)
+        events.take_stored(unclaimed);
+    std::sort(events.stream.begin() + first, events.stream.end(),
+              [](const auto& left, const auto& right) { return left->position < right->position; });
     co_return result<void>{};
 }
 

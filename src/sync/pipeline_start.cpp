@@ -99,11 +99,14 @@ awaitable<result<void>> Pipeline::start() {
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
+    CO_TRY_VOID(co_await find_stored());
     CO_TRY_VOID(co_await count_letters());
     CO_TRY(stream_last_,
            co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
-    // What others published is not known: channels give an event at most once.
-    announced_ = std::max(announced_, history_ended_.value_or(checkpointed_));
+    // What others published is not known: channels give an event at most once. A checkpoint holds
+    // its last transaction with all its events.
+    announced_ = std::max(announced_, {history_ended_.value_or(checkpointed_).number,
+                                       Position::last_ordinal});
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
     progress_.slot_found();
     log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
@@ -155,6 +158,29 @@ awaitable<result<void>> Pipeline::take_place() {
         taken = co_await take_stream(std::nullopt, true, taken.error().message());
     }
     co_return taken;
+}
+
+/// What a worker before us has stored beyond the checkpoint. Events of an epoch that was never
+/// begun (its checkpoint was not written) are of a history that nobody follows.
+awaitable<result<void>> Pipeline::find_stored() {
+    const Position never = Position::at(epoch_ + 1, Lsn{0});
+    Query query;
+    query.collection = collections::events;
+    query.sort = {{"lsn", true}, {"ordinal", true}};
+    query.limit = 1;
+    while (true) {
+        CO_TRY(const auto newest, co_await until_done([&] { return ports_.store.find(query); },
+                                                      progress_.store_trouble));
+        const Value* lsn = newest.empty() ? nullptr : newest.front()->at_path("lsn");
+        stored_until_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
+        if (stored_until_ < never.number) co_return result<void>{};
+        Filter filter;
+        filter.all.push_back({"lsn", Condition::Operator::greater_or_equal,
+                              static_cast<std::int64_t>(never.number)});
+        CO_TRY_VOID(
+            co_await until_done([&] { return ports_.store.erase(collections::events, filter); },
+                                progress_.store_trouble));
+    }
 }
 
 /// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a

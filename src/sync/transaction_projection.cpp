@@ -344,7 +344,7 @@ void TransactionProjection::sort_by_rank(std::vector<Event>& events) {
 }
 
 void TransactionProjection::take_events(ProjectedEvents& out) {
-    out.replay_seen = replay_seen_;
+    out.replay_seen = replay_seen_ |= out.replay_seen;
     for (const std::string_view key : instance_order_) {
         Instance& touched = instances_.at(key);
         if (touched.events.empty() && !replay_seen_) continue;

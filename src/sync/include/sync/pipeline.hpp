@@ -86,6 +86,7 @@ private:
     awaitable<result<void>> take_place();
     awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there,
                                         std::string why_anew);
+    awaitable<result<void>> find_stored();
     awaitable<result<void>> refill_bus(Position upto);
     awaitable<result<void>> save_checkpoint(Position position);
     [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
@@ -166,6 +167,9 @@ private:
     std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
+    /// The Position::number of the newest event that was stored before our time: of transactions
+    /// beyond the checkpoint and up to it, some may be.
+    std::uint64_t stored_until_ = 0;
     /// The event stream's last entry as we left it, the newest event that was given to its channels
     /// (or may have been, before our time), and when we last heard of the stream.
     Position stream_last_;

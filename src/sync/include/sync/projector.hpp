@@ -45,12 +45,15 @@ struct ProjectedEvents {
     std::vector<StreamEventPtr> stream;
     /// The ordinal of the next event: goes on from piece to piece of a large transaction.
     std::uint32_t next_ordinal = 0;
-    /// Some instance is `replayed`: nothing was numbered, all instances are in `unnumbered`.
+    /// Some instance is `replayed`, or the caller knew before that events of the transaction may be
+    /// stored: nothing was numbered, all instances are in `unnumbered`.
     bool replay_seen = false;
     std::vector<InstanceEvents> unnumbered;
 
     /// Gives the events their Positions.
     void number(InstanceEvents&& instance, Position transaction, Date at);
+    /// Events that have theirs, and are stored.
+    void take_stored(const std::vector<StreamEventPtr>& events);
 };
 
 /// Jobs that were deleted without a row that says of which process instance (the job log is off):
