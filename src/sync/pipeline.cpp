@@ -139,6 +139,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
             co_return fail(ErrorCode::conflict, "the replication slot is gone");
         }
     }
+    ports_.source.confirm(progress_.confirmed); // the last word may have been lost with the stream
     progress_.source_trouble.clear();
     progress_.state = progress_.model_complete ? State::streaming : State::loading;
     progress_.notify();
@@ -174,14 +175,10 @@ void Pipeline::count() {
 
 awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share share,
                                        std::uint32_t& ordinal) {
-    while (full())
+    while (full() || definitions_first_)
         CO_TRY_VOID(co_await changed_.wait());
     if (poisoned_ && poisoned_->position == transaction.position) CO_TRY_VOID(co_await drain());
-    CO_TRY_VOID(co_await load_documents(transaction));
-    while (needs_load(transaction)) {
-        CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
-        CO_TRY_VOID(co_await load_documents(transaction));
-    }
+    CO_TRY_VOID(co_await make_ready(transaction));
     ProjectedEvents events;
     events.next_ordinal = ordinal;
     events.replay_seen = transaction.position.number <= stored_until_;
@@ -315,6 +312,20 @@ awaitable<result<void>> Pipeline::prefetch(const std::vector<Transaction>& trans
         if (missing.empty()) co_return result<void>{};
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
         if (cache_.size() >= options_.cache_documents_max) co_return result<void>{};
+    }
+}
+
+/// When it returns, the transaction can be folded without another wait.
+awaitable<result<void>> Pipeline::make_ready(const Transaction& transaction) {
+    for (bool looked = false; true;) {
+        CO_TRY_VOID(co_await load_documents(transaction));
+        if (needs_load(transaction)) {
+            CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
+            continue;
+        }
+        if (std::exchange(looked, true)) co_return result<void>{};
+        CO_TRY(const bool erased, co_await erase_leftovers(transaction));
+        if (!erased) co_return result<void>{};
     }
 }
 

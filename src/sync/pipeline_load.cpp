@@ -41,9 +41,16 @@ void Pipeline::show_load() {
     progress_.notify();
 }
 
+/// What the front load means for the documents that are there.
+void Pipeline::look_at_load() {
+    const bool anew = !loads_.empty() && loads_.front().kind != LoadState::Kind::request;
+    projector_.know_from(anew ? loads_.front().base : 0);
+    show_load();
+}
+
 void Pipeline::loads_changed() {
     ++load_changes_;
-    show_load();
+    look_at_load();
     changed_.notify_all();
 }
 
@@ -137,9 +144,17 @@ awaitable<result<void>> Pipeline::load_one() {
     removed_.clear();
     LoadState& load = loads_.front(); // a deque: what is added at its end moves nothing
     if (load.base == 0) load.base = load_number_;
+    if (load.all) snapshot_->start_after(load.after);
     load.instances_estimate = std::max<std::uint64_t>(
         load.instances, load.all ? snapshot_->instances_estimate() : load.scope.size());
     loads_changed();
+    if (definitions_first_) {
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        if (chunk) CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+        definitions_loaded_ = true;
+        definitions_first_ = false;
+        changed_.notify_all();
+    }
     // Up to the snapshot the stream folds into what is there.
     while (projected_ < position)
         CO_TRY_VOID(co_await changed_.wait());
@@ -151,7 +166,6 @@ awaitable<result<void>> Pipeline::load_one() {
 
 awaitable<result<void>> Pipeline::load_all() {
     LoadState& load = loads_.front();
-    snapshot_->start_after(load.after);
     while (true) {
         const auto started = ports_.clock.monotonic();
         CO_TRY(auto chunk, co_await snapshot_->next());
@@ -341,6 +355,33 @@ awaitable<result<void>> Pipeline::erase_stale(std::string_view collection) {
     CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
                                     progress_.store_trouble));
     co_return result<void>{};
+}
+
+/// Tasks that a batch of this load has left when it was cut, of an instance that it did not come to
+/// and that the engine removes now: no snapshot has it any more. True: there may have been some.
+awaitable<result<bool>> Pipeline::erase_leftovers(const Transaction& transaction) {
+    using Operator = Condition::Operator;
+    if (loads_.empty() || loads_.front().kind == LoadState::Kind::request ||
+        options_.projection.retention != Retention::keep)
+        co_return false;
+    const std::uint64_t base = loads_.front().base;
+    Array gone;
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        if (row.table != camunda::Table::hi_procinst || row.operation != RowOperation::erase)
+            continue;
+        const std::string_view id = row.text(camunda::hi_procinst::id);
+        const CachedDocument* execution = cache_.find(collections::workflow_executions, id);
+        if (!execution || !execution->exists()) gone.emplace_back(id);
+    }
+    if (gone.empty()) co_return false;
+    Filter filter;
+    filter.all.push_back({"processInstanceId", Operator::in, std::move(gone)});
+    filter.all.push_back(
+        {"sync.lsn", Operator::greater_or_equal, static_cast<std::int64_t>(base)});
+    CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collections::tasks, filter); },
+                                    progress_.store_trouble));
+    co_return true;
 }
 
 } // namespace netbuild::sync

@@ -94,7 +94,11 @@ awaitable<result<void>> Pipeline::start() {
     }
     progress_.source_trouble.clear();
     standing_by_ = false;
-    show_load();
+    look_at_load();
+    // A load that was cut before its first chunk was durable.
+    definitions_first_ = !snapshot_ && !loads_.empty() && loads_.front().all &&
+                         loads_.front().after.empty() &&
+                         loads_.front().kind != LoadState::Kind::request;
     progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
@@ -210,7 +214,7 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     loads_.front().kind = was_there ? LoadState::Kind::reconcile : LoadState::Kind::first;
     loads_.front().id = was_there ? "reconcile" : "first";
     projected_ = snapshot_->position();
-    load_number_ = projected_.number + 1;
+    loads_.front().base = load_number_ = projected_.number + 1;
     co_return co_await save_checkpoint(projected_);
 }
 

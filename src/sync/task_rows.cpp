@@ -60,7 +60,7 @@ void TransactionProjection::history_task(const Row& row) {
     const std::string_view instance_id = row.text(Column::proc_inst_id);
     Instance& owner = instance(instance_id, id);
     Task* found = task(id, instance_id);
-    if (!found) return;
+    if (!found || orphaned(*found, id)) return;
     if (found->replayed) {
         if (row.has_text(Column::end_time)) erase_entry(owner, id);
         owner.tasks_changed = true;
@@ -191,7 +191,7 @@ void TransactionProjection::runtime_task(const Row& row) {
 void TransactionProjection::runtime_task_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_task::id);
     Task* found = task(id, {});
-    if (!found || !found->document->exists()) return;
+    if (!found || !found->document->exists() || orphaned(*found, id)) return;
     Instance& owner = owner_of(*found, id);
     if (found->replayed) return erase_entry(owner, id);
     // Its end stands in its history row, except after a cascading undeploy.
@@ -204,7 +204,8 @@ void TransactionProjection::identity_link(const Row& row) {
     if (id.empty() || row.text(Column::type) != "candidate") return;
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
-    owner_of(*found, id); // takes its place in the order, whatever comes of the row
+    // Its instance takes its place in the order, whatever comes of the row.
+    if (orphaned(*found, id)) return;
     if (found->replayed) return copy_candidates(*found, id);
     const bool of_user = row.has_text(Column::user_id);
     const std::string_view kind = of_user ? "users" : "groups";
@@ -299,6 +300,7 @@ void TransactionProjection::store_variable(const Row& row, const Value& value) {
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
         if (!found || found->replayed || !found->document->exists()) return;
+        if (orphaned(*found, task_id)) return;
         found->changed |= found->document->set_in("variables", key, value);
         return;
     }
@@ -317,7 +319,7 @@ void TransactionProjection::erase_variable(const Row& row) {
     const std::string key = escape_key(row.text(Column::name));
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
-        if (found && !found->replayed && found->document->exists()) {
+        if (found && !found->replayed && found->document->exists() && !orphaned(*found, task_id)) {
             found->changed |= found->document->erase_in("variables", key);
         }
         return;

@@ -97,6 +97,8 @@ private:
         return instance(task.instance, task_id);
     }
     [[nodiscard]] bool usable(Instance& instance);
+    [[nodiscard]] bool orphaned(const Task& task, std::string_view id);
+    void forget_if_stale(CachedDocument& document) const;
     Task* task(std::string_view id, std::string_view instance_id);
     static void sort_by_rank(std::vector<Event>& events);
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);

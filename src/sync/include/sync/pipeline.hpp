@@ -105,15 +105,18 @@ private:
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
     awaitable<result<void>> erase_stale(std::string_view collection);
+    awaitable<result<bool>> erase_leftovers(const Transaction& transaction);
     void take_requests(const Transaction& transaction);
     void loads_changed();
     void show_load();
+    void look_at_load();
     void note_removed(const Transaction& transaction);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
     awaitable<result<void>> reopen(const Error& lost);
     awaitable<result<void>> project(ChangeBatch& batch);
+    awaitable<result<void>> make_ready(const Transaction& transaction);
     awaitable<result<void>> load_documents(const Transaction& transaction);
     awaitable<result<void>> prefetch(const std::vector<Transaction>& transactions);
     awaitable<result<void>> put_documents(std::set<DocumentKey> missing);
@@ -203,6 +206,9 @@ private:
     bool trying_alone_ = false;
     /// From this snapshot, or the load does not need them.
     bool definitions_loaded_ = false;
+    /// Nothing is folded before they are: new process instances copy from them, and no later row
+    /// repeats it.
+    bool definitions_first_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
     /// Instances that the engine has removed since the snapshot.

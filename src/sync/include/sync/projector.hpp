@@ -111,6 +111,10 @@ public:
     /// place of what was known of it, unless that is of a later Position. States only, no events.
     result<void> project_snapshot(const Transaction& chunk);
 
+    /// While all is loaded anew: documents of an earlier Position::number are of a history that has
+    /// ended, and are taken for missing by the stream. 0: none are.
+    void know_from(std::uint64_t number) noexcept { known_from_ = number; }
+
     /// A large transaction, whose pieces do not count.
     void count_large(std::uint64_t rows) noexcept {
         ++counters_.transactions;
@@ -128,6 +132,7 @@ private:
     const ProjectionOptions& options_;
     DocumentCache& cache_;
     ProjectionCounters counters_;
+    std::uint64_t known_from_ = 0;
     /// act_ru_jobdef, as far as seen.
     std::unordered_map<std::string, JobDefinition> job_definitions_;
 };
