@@ -229,7 +229,8 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
 }
 
 /// A transaction that was applied before, in part at least: an event that was stored then is what
-/// it was. A load that goes on from a later snapshot knows less of the state before it, if anything.
+/// it was. A load that goes on from a later snapshot knows less of the state before it, if
+/// anything.
 awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction,
                                                   ProjectedEvents& events) {
     constexpr std::size_t page = 50;

@@ -377,8 +377,7 @@ awaitable<result<bool>> Pipeline::erase_leftovers(const Transaction& transaction
     if (gone.empty()) co_return false;
     Filter filter;
     filter.all.push_back({"processInstanceId", Operator::in, std::move(gone)});
-    filter.all.push_back(
-        {"sync.lsn", Operator::greater_or_equal, static_cast<std::int64_t>(base)});
+    filter.all.push_back({"sync.lsn", Operator::greater_or_equal, static_cast<std::int64_t>(base)});
     CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collections::tasks, filter); },
                                     progress_.store_trouble));
     co_return true;

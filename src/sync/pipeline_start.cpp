@@ -109,8 +109,8 @@ awaitable<result<void>> Pipeline::start() {
            co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
     // What others published is not known: channels give an event at most once. A checkpoint holds
     // its last transaction with all its events.
-    announced_ = std::max(announced_, {history_ended_.value_or(checkpointed_).number,
-                                       Position::last_ordinal});
+    announced_ = std::max(announced_,
+                          {history_ended_.value_or(checkpointed_).number, Position::last_ordinal});
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
     progress_.slot_found();
     log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);

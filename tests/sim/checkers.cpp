@@ -37,8 +37,8 @@ std::string shortened(std::string_view text) {
 /// Both from a little before where they differ.
 std::string difference(std::string_view expected, std::string_view found) {
     constexpr std::size_t before = 60;
-    const auto end = expected.begin() +
-                     static_cast<std::ptrdiff_t>(std::min(expected.size(), found.size()));
+    const auto end =
+        expected.begin() + static_cast<std::ptrdiff_t>(std::min(expected.size(), found.size()));
     const auto same = static_cast<std::size_t>(
         std::mismatch(expected.begin(), end, found.begin()).first - expected.begin());
     const std::size_t from = same - std::min(same, before);
