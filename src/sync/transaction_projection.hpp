@@ -101,6 +101,8 @@ private:
     void forget_if_stale(CachedDocument& document) const;
     Task* task(std::string_view id, std::string_view instance_id);
     static void sort_by_rank(std::vector<Event>& events);
+    /// False if emit() would drop what it is given.
+    [[nodiscard]] bool emits(const Instance& instance) const;
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
     /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
     [[nodiscard]] static Value kept(const Cell& cell, const Value* known);
