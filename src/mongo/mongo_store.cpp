@@ -225,7 +225,8 @@ public:
         if (write.kind == DocumentWrite::Kind::erase) {
             const Bson selector(
                 Object{{"_id", write.id},
-                       {"sync.lsn", Object{{"$lt", static_cast<std::int64_t>(write.lsn)}}}});
+                       {"sync.lsn", Object{{"$not", Object{{"$gte", static_cast<std::int64_t>(
+                                                                        write.lsn)}}}}}});
             added =
                 mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
         } else {
