@@ -30,10 +30,9 @@ def memory_mb(netbuild):
 
 
 def rewrite(stack):
-    """Every variable gets another text of 3 kB, a transaction for each process instance."""
-    psql(stack, "do $$ declare p text; begin for p in select id_ from act_hi_procinst loop "
-         "update act_hi_varinst set rev_ = rev_ + 1, text_ = repeat(md5(random()::text), 94) where proc_inst_id_ = p; "
-         "commit; end loop; end $$")
+    """Every variable gets another text of 3 kB, which PostgreSQL cannot compress."""
+    psql(stack, "update act_hi_varinst set rev_ = rev_ + 1, text_ = (select string_agg(md5(random()::text || i), '') "
+                "from generate_series(1, 100) i where id_ <> '')")
 
 
 def lag_bytes(stack, name):
