@@ -104,10 +104,10 @@ int run_scan(const Arguments& arguments) {
     const auto start = SteadyClock::now();
     std::uint64_t documents = 0, bytes = 0;
     for (std::string name; std::getline(names, name, ',');) {
-        const Collection collection(
-            mongoc_client_get_collection(client.get(), arguments.text("database").c_str(),
-                                         name.c_str()),
-            &mongoc_collection_destroy);
+        const Collection collection(mongoc_client_get_collection(client.get(),
+                                                                 arguments.text("database").c_str(),
+                                                                 name.c_str()),
+                                    &mongoc_collection_destroy);
         const Cursor cursor(
             mongoc_collection_find_with_opts(collection.get(), all.get(), nullptr, nullptr),
             &mongoc_cursor_destroy);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a load has not come to is not in the engine's tables any more: removed by the engine's history
-// clean-up, or never of this history.
+// What a load has not come to is not in the engine's tables any more: removed by the engine's
+// history clean-up, or never of this history.
 #include <set>
 
 #include "model/collections.hpp"
@@ -73,8 +73,8 @@ Pipeline::retained_owners(std::span<const ValuePtr> documents) {
         ids.emplace_back(text(*document, "processInstanceId"));
     query.filter.all.push_back({"_id", Operator::in, std::move(ids)});
     query.filter.all.push_back({"retainedAt", Operator::exists, true});
-    CO_TRY(const auto owners, co_await until_done([&] { return ports_.store.find(query); },
-                                                  progress_.store_trouble));
+    CO_TRY(const auto owners,
+           co_await until_done([&] { return ports_.store.find(query); }, progress_.store_trouble));
     for (const ValuePtr& owner : owners)
         found.emplace(text(*owner, "_id"));
     co_return found;
