@@ -9,6 +9,7 @@
 // process instances that are left; what the stream has folded in between is older than that one's
 // C + 1, and is loaded again.
 #include <algorithm>
+#include <ranges>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -223,7 +224,11 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
         if (missing.empty()) break;
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
     }
-    for (const std::string& id : removed_) {
+    for (std::size_t i = 0; !removed_.empty() && i < rows.size(); ++i) {
+        const Row row = rows.row(i);
+        if (row.table != camunda::Table::hi_procinst) continue;
+        const std::string id(row.text(camunda::hi_procinst::id));
+        if (!removed_.contains(id)) continue;
         cache_.keep_removed(collections::workflow_executions, id, number);
         cache_.keep_removed(collections::task_executions, id, number);
     }
@@ -321,8 +326,9 @@ awaitable<result<void>> Pipeline::finish_load() {
     while (load_changes_durable_ < change)
         CO_TRY_VOID(co_await changed_.wait());
     const LoadState& load = loads_.front();
-    for (const std::string_view collection : collections::projected)
-        CO_TRY_VOID(co_await erase_stale(collection));
+    // Process instances first: what outlived its history is known by them.
+    for (const std::string_view collection : std::views::reverse(collections::projected))
+        CO_TRY_VOID(co_await settle_stale(collection));
     cache_.forget_before(load.base);
     log::info("load {}: {} process instances are loaded", load.id, load.instances);
     if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
@@ -331,29 +337,6 @@ awaitable<result<void>> Pipeline::finish_load() {
     load_number_ = 0;
     loads_.pop_front();
     loads_changed();
-    co_return result<void>{};
-}
-
-/// Documents of the scope older than the load's begin; those that outlived their history stay.
-awaitable<result<void>> Pipeline::erase_stale(std::string_view collection) {
-    using Operator = Condition::Operator;
-    const LoadState& load = loads_.front();
-    const bool of_instances = collection != collections::process_definitions;
-    if (!load.all && !of_instances && !load.definitions) co_return result<void>{};
-    Filter filter;
-    filter.all.push_back({"retainedAt", Operator::exists, false});
-    // A document without a Position was written by nobody of ours.
-    filter.any_of.push_back({{"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)},
-                             {"sync.lsn", Operator::exists, false}});
-    if (!load.all && of_instances) {
-        Array ids(load.scope.begin(), load.scope.end());
-        if (load.standalone_tasks) ids.emplace_back(nullptr);
-        const bool is_instance = collection != collections::tasks;
-        filter.all.push_back(
-            {is_instance ? "_id" : "processInstanceId", Operator::in, std::move(ids)});
-    }
-    CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
-                                    progress_.store_trouble));
     co_return result<void>{};
 }
 

@@ -214,6 +214,7 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     loads_.assign(1, LoadState{});
     loads_.front().kind = was_there ? LoadState::Kind::reconcile : LoadState::Kind::first;
     loads_.front().id = was_there ? "reconcile" : "first";
+    loads_.front().same_history = gap_ && gap_->reason == "slot_lost";
     projected_ = snapshot_->position();
     loads_.front().base = load_number_ = projected_.number + 1;
     co_return co_await save_checkpoint(projected_);

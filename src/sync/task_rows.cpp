@@ -32,6 +32,12 @@ bool fits_event(const Value& value) {
     return !value.is<Object>() && !value.is<Array>() && !value.is<Binary>();
 }
 
+/// Worth a look at the document's size, which costs time.
+bool grows_large(const Value& value, const CachedDocument& document) {
+    return approximate_bytes(value) > large_variable_bytes ||
+           document.object("variables").size() > many_variables;
+}
+
 Object no_candidates() { return Object{{"users", Array{}}, {"groups", Array{}}}; }
 
 } // namespace
@@ -305,14 +311,14 @@ void TransactionProjection::store_variable(const Row& row, const Value& value) {
         if (!found || found->replayed || !found->document->exists()) return;
         if (orphaned(*found, task_id)) return;
         found->changed |= found->document->set_in("variables", key, value);
+        found->large |= grows_large(value, *found->document);
         return;
     }
     if (row.text(Column::execution_id) != instance_id) return; // local to an inner scope
     Instance& owner = instance(instance_id);
     if (!usable(owner)) return;
     owner.changed |= owner.execution->set_in("variables", key, value);
-    owner.large |= approximate_bytes(value) > large_variable_bytes ||
-                   owner.execution->object("variables").size() > many_variables;
+    owner.large |= grows_large(value, *owner.execution);
 }
 
 void TransactionProjection::erase_variable(const Row& row) {

@@ -337,7 +337,9 @@ void TransactionProjection::finish() {
             }
             owner.changed |= owner.execution->exists();
         }
-        if (!task.replayed) cache_.stamp(*task.document, lsn, at_);
+        if (task.replayed) continue;
+        if (task.large) shrink(*task.document);
+        cache_.stamp(*task.document, lsn, at_);
     }
     for (const std::string_view id : instance_order_) {
         Instance& touched = instances_.at(id);

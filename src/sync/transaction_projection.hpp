@@ -87,6 +87,7 @@ private:
         bool replayed = false;
         bool changed = false;
         bool entry_changed = false;
+        bool large = false; // as an Instance's
     };
 
     // transaction_projection.cpp

@@ -110,13 +110,16 @@ private:
     [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
-    awaitable<result<void>> erase_stale(std::string_view collection);
     awaitable<result<bool>> erase_leftovers(const Transaction& transaction);
     void take_requests(const Transaction& transaction);
     void loads_changed();
     void show_load();
     void look_at_load();
     void note_removed(const Transaction& transaction);
+
+    // stale_documents.cpp
+    awaitable<result<void>> settle_stale(std::string_view collection);
+    awaitable<result<std::set<std::string>>> retained_owners(std::span<const ValuePtr> documents);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
