@@ -95,6 +95,33 @@ int run_find_loop(const Arguments& arguments) {
     return 0;
 }
 
+/// Every document of the collections, received and let go of.
+int run_scan(const Arguments& arguments) {
+    const Library library;
+    const auto client = connect(arguments.text("uri"));
+    const Bson all(bson_new(), &bson_destroy);
+    std::istringstream names(arguments.text("collections"));
+    const auto start = SteadyClock::now();
+    std::uint64_t documents = 0, bytes = 0;
+    for (std::string name; std::getline(names, name, ',');) {
+        const Collection collection(mongoc_client_get_collection(client.get(),
+                                                                 arguments.text("database").c_str(),
+                                                                 name.c_str()),
+                                    &mongoc_collection_destroy);
+        const Cursor cursor(
+            mongoc_collection_find_with_opts(collection.get(), all.get(), nullptr, nullptr),
+            &mongoc_cursor_destroy);
+        const bson_t* document = nullptr;
+        for (; mongoc_cursor_next(cursor.get(), &document); ++documents)
+            bytes += document->len;
+        bson_error_t error;
+        if (mongoc_cursor_error(cursor.get(), &error)) die(error.message);
+    }
+    fmt::print("{{\"scan_s\":{},\"documents\":{},\"bytes\":{}}}\n", seconds_since(start), documents,
+               bytes);
+    return 0;
+}
+
 /// Replaces documents of `bytes` one by one, majority and journaled, at `rate` a second or (0) as
 /// fast as they go.
 int run_upsert_loop(const Arguments& arguments) {

@@ -125,10 +125,10 @@ public:
         return {};
     }
 
-    /// The document of that id if it is older than the write.
+    /// The document of that id if it is older than the write, or has no Position.
     static Object older_than(const DocumentWrite& write) {
-        return Object{{"_id", write.id},
-                      {"sync.lsn", Object{{"$lt", static_cast<std::int64_t>(write.lsn)}}}};
+        const auto lsn = static_cast<std::int64_t>(write.lsn);
+        return Object{{"_id", write.id}, {"sync.lsn", Object{{"$not", Object{{"$gte", lsn}}}}}};
     }
 
     static bool is_insert(const DocumentWrite& write) {

@@ -65,6 +65,7 @@ awaitable<result<bool>> Pipeline::try_again(const Transaction& transaction, Shar
                                             ProjectedEvents& events, Error error) {
     Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
     const std::uint32_t ordinal = events.next_ordinal;
+    const bool replay_seen = events.replay_seen;
     // A load puts nothing into a cache that is cleared.
     struct Alone {
         bool& flag;
@@ -79,6 +80,7 @@ awaitable<result<bool>> Pipeline::try_again(const Transaction& transaction, Shar
         CO_TRY_VOID(co_await load_documents(transaction));
         events = {};
         events.next_ordinal = ordinal;
+        events.replay_seen = replay_seen;
         auto done = attempt(projector_, transaction, share.erased_elsewhere, events);
         if (done) co_return true;
         error = std::move(done).error();

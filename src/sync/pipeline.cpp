@@ -140,6 +140,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
             co_return fail(ErrorCode::conflict, "the replication slot is gone");
         }
     }
+    ports_.source.confirm(progress_.confirmed); // the last word may have been lost with the stream
     progress_.source_trouble.clear();
     progress_.state = progress_.model_complete ? State::streaming : State::loading;
     progress_.notify();
@@ -175,18 +176,13 @@ void Pipeline::count() {
 
 awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share share,
                                        std::uint32_t& ordinal) {
-    while (full())
+    while (full() || definitions_first_)
         CO_TRY_VOID(co_await changed_.wait());
     if (poisoned_ && poisoned_->position == transaction.position) CO_TRY_VOID(co_await drain());
-    // Mostly nothing of what was fetched has left the cache.
-    if (transaction.extent != Extent::whole || prefetched_ != cache_.removals())
-        CO_TRY_VOID(co_await load_documents(transaction));
-    while (needs_load(transaction)) {
-        CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
-        CO_TRY_VOID(co_await load_documents(transaction));
-    }
+    CO_TRY_VOID(co_await make_ready(transaction));
     ProjectedEvents events;
     events.next_ordinal = ordinal;
+    events.replay_seen = transaction.position.number <= stored_until_;
     const bool alone = drained();
     if (auto done = attempt(projector_, transaction, share.erased_elsewhere, events); !done) {
         if (!poisoned_ || poisoned_->position != transaction.position)
@@ -239,12 +235,14 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     co_return result<void>{};
 }
 
-/// A transaction that was applied before, in part at least. Of instances that hold it the events
-/// are those that were stored; the others were not reached, theirs go on behind.
+/// A transaction that was applied before, in part at least: an event that was stored then is what
+/// it was. A load that goes on from a later snapshot knows less of the state before it, if
+/// anything.
 awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction,
                                                   ProjectedEvents& events) {
     constexpr std::size_t page = 50;
-    std::map<std::string, std::vector<ValuePtr>, std::less<>> stored;
+    const bool whole = transaction.extent == Extent::whole;
+    std::map<std::string, std::vector<StreamEventPtr>, std::less<>> stored;
     for (const InstanceEvents& instance : events.unnumbered)
         stored[instance.key];
     Query query;
@@ -260,26 +258,38 @@ awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction
                                                      progress_.store_trouble));
         more = found.size() == page;
         for (const ValuePtr& document : found) {
-            const auto owner = stored.find(instance_key(*document));
+            auto owner = stored.find(instance_key(*document));
+            // Of a whole transaction: one that the documents cannot tell any more.
+            if (owner == stored.end() && whole)
+                owner = stored.try_emplace(std::string(instance_key(*document))).first;
             more &= owner != stored.end(); // another piece's: all of this one's stand before
-            if (owner != stored.end()) owner->second.push_back(document);
+            if (owner == stored.end()) continue;
+            auto entries = netbuild::stream_events(*document);
+            std::move(entries.begin(), entries.end(), std::back_inserter(owner->second));
         }
         if (more) query.after = {*found.back()->at_path("ordinal"), *found.back()->at_path("_id")};
     }
+    const auto first = static_cast<std::ptrdiff_t>(events.stream.size());
     const Date at{transaction.committed_at_us / 1000};
     for (InstanceEvents& instance : events.unnumbered) {
-        const auto& documents = stored.find(instance.key)->second;
-        if (documents.empty() || !(instance.replayed || instance.events.empty())) {
+        const auto known = std::exchange(stored.find(instance.key)->second, {});
+        const auto begin = static_cast<std::ptrdiff_t>(events.stream.size());
+        if (known.empty() || (!instance.replayed && instance.events.size() > known.size())) {
             events.number(std::move(instance), transaction.position, at);
-            continue;
-        }
-        for (const ValuePtr& document : documents) {
-            for (auto& event : netbuild::stream_events(*document)) {
-                events.next_ordinal = std::max(events.next_ordinal, event->position.ordinal + 1);
-                events.stream.push_back(std::move(event));
+            for (auto one = events.stream.begin() + begin; one != events.stream.end(); ++one) {
+                const auto same = std::find_if(known.begin(), known.end(), [&](const auto& before) {
+                    return before->position == (*one)->position;
+                });
+                if (same != known.end()) *one = *same; // the store keeps it, too
             }
+        } else {
+            events.take_stored(known);
         }
     }
+    for (const auto& [key, unclaimed] : stored)
+        events.take_stored(unclaimed);
+    std::sort(events.stream.begin() + first, events.stream.end(),
+              [](const auto& left, const auto& right) { return left->position < right->position; });
     co_return result<void>{};
 }
 
@@ -316,6 +326,22 @@ awaitable<result<void>> Pipeline::prefetch(const std::vector<Transaction>& trans
         }
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
         if (cache_.size() >= options_.cache_documents_max) co_return result<void>{};
+    }
+}
+
+/// When it returns, the transaction can be folded without another wait.
+awaitable<result<void>> Pipeline::make_ready(const Transaction& transaction) {
+    // Mostly nothing of what was fetched has left the cache.
+    bool fetched = transaction.extent == Extent::whole && prefetched_ == cache_.removals();
+    for (bool looked = false; true;) {
+        if (!std::exchange(fetched, false)) CO_TRY_VOID(co_await load_documents(transaction));
+        if (needs_load(transaction)) {
+            CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
+            continue;
+        }
+        if (std::exchange(looked, true)) co_return result<void>{};
+        CO_TRY(const bool erased, co_await erase_leftovers(transaction));
+        if (!erased) co_return result<void>{};
     }
 }
 

@@ -141,7 +141,11 @@ void TransactionProjection::process_inserted_or_updated(const Row& row) {
 void TransactionProjection::process_erased(const Row& row) {
     const std::string_view id = row.text(camunda::hi_procinst::id);
     Instance& touched = instance(id);
-    if (!usable(touched)) return;
+    if (!usable(touched)) {
+        // What a batch that was cut has left of an instance that it did not come to.
+        if (!touched.replayed && touched.task_execution) removed_.push_back(touched.task_execution);
+        return;
+    }
     CachedDocument& execution = *touched.execution;
     touched.changed = true;
     // A cascading undeploy takes running instances along with their history.

@@ -32,6 +32,12 @@ bool fits_event(const Value& value) {
     return !value.is<Object>() && !value.is<Array>() && !value.is<Binary>();
 }
 
+/// Worth a look at the document's size, which costs time.
+bool grows_large(const Value& value, const CachedDocument& document) {
+    return approximate_bytes(value) > large_variable_bytes ||
+           document.object("variables").size() > many_variables;
+}
+
 Object no_candidates() { return Object{{"users", Array{}}, {"groups", Array{}}}; }
 
 } // namespace
@@ -60,7 +66,7 @@ void TransactionProjection::history_task(const Row& row) {
     const std::string_view instance_id = row.text(Column::proc_inst_id);
     Instance& owner = instance(instance_id, id);
     Task* found = task(id, instance_id);
-    if (!found) return;
+    if (!found || orphaned(*found, id)) return;
     if (found->replayed) {
         if (row.has_text(Column::end_time)) erase_entry(owner, id);
         owner.tasks_changed = true;
@@ -194,7 +200,7 @@ void TransactionProjection::runtime_task(const Row& row) {
 void TransactionProjection::runtime_task_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_task::id);
     Task* found = task(id, {});
-    if (!found || !found->document->exists()) return;
+    if (!found || !found->document->exists() || orphaned(*found, id)) return;
     Instance& owner = owner_of(*found, id);
     if (found->replayed) return erase_entry(owner, id);
     // Its end stands in its history row, except after a cascading undeploy.
@@ -207,7 +213,8 @@ void TransactionProjection::identity_link(const Row& row) {
     if (id.empty() || row.text(Column::type) != "candidate") return;
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
-    owner_of(*found, id); // takes its place in the order, whatever comes of the row
+    // Its instance takes its place in the order, whatever comes of the row.
+    if (orphaned(*found, id)) return;
     if (found->replayed) return copy_candidates(*found, id);
     const bool of_user = row.has_text(Column::user_id);
     const std::string_view kind = of_user ? "users" : "groups";
@@ -302,15 +309,16 @@ void TransactionProjection::store_variable(const Row& row, const Value& value) {
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
         if (!found || found->replayed || !found->document->exists()) return;
+        if (orphaned(*found, task_id)) return;
         found->changed |= found->document->set_in("variables", key, value);
+        found->large |= grows_large(value, *found->document);
         return;
     }
     if (row.text(Column::execution_id) != instance_id) return; // local to an inner scope
     Instance& owner = instance(instance_id);
     if (!usable(owner)) return;
     owner.changed |= owner.execution->set_in("variables", key, value);
-    owner.large |= approximate_bytes(value) > large_variable_bytes ||
-                   owner.execution->object("variables").size() > many_variables;
+    owner.large |= grows_large(value, *owner.execution);
 }
 
 void TransactionProjection::erase_variable(const Row& row) {
@@ -320,7 +328,7 @@ void TransactionProjection::erase_variable(const Row& row) {
     const std::string key = escape_key(row.text(Column::name));
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
-        if (found && !found->replayed && found->document->exists()) {
+        if (found && !found->replayed && found->document->exists() && !orphaned(*found, task_id)) {
             found->changed |= found->document->erase_in("variables", key);
         }
         return;

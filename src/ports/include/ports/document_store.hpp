@@ -35,7 +35,7 @@ struct DocumentWrite {
         replace,
         /// Inserts; a document of that id is kept as first written.
         insert_only,
-        /// Removes the document if its `sync.lsn` is less than `lsn`.
+        /// Removes the document if its `sync.lsn` is less than `lsn`, or it has none.
         erase,
     };
     Kind kind = Kind::replace;
@@ -66,6 +66,9 @@ struct LoadState {
     /// The last process instance of the newest durable chunk.
     std::string after;
     std::uint64_t instances = 0, instances_estimate = 0;
+    /// A reconcile of the history that the documents are of, of which a part was not seen: what has
+    /// ended and is not in the tables was removed by the engine's clean-up meanwhile.
+    bool same_history = false;
     /// What is loaded: all, or the process instances and what else is named here.
     bool all = true;
     std::vector<std::string> scope;

@@ -92,6 +92,7 @@ private:
     awaitable<result<void>> take_place();
     awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there,
                                         std::string why_anew);
+    awaitable<result<void>> find_stored();
     awaitable<result<void>> refill_bus(Position upto);
     awaitable<result<void>> save_checkpoint(Position position);
     [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
@@ -109,16 +110,22 @@ private:
     [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
-    awaitable<result<void>> erase_stale(std::string_view collection);
+    awaitable<result<bool>> erase_leftovers(const Transaction& transaction);
     void take_requests(const Transaction& transaction);
     void loads_changed();
     void show_load();
+    void look_at_load();
     void note_removed(const Transaction& transaction);
+
+    // stale_documents.cpp
+    awaitable<result<void>> settle_stale(std::string_view collection);
+    awaitable<result<std::set<std::string>>> retained_owners(std::span<const ValuePtr> documents);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
     awaitable<result<void>> reopen(const Error& lost);
     awaitable<result<void>> project(ChangeBatch& batch);
+    awaitable<result<void>> make_ready(const Transaction& transaction);
     awaitable<result<void>> load_documents(const Transaction& transaction);
     awaitable<result<void>> prefetch(const std::vector<Transaction>& transactions);
     awaitable<result<void>> put_documents(std::set<DocumentKey> missing);
@@ -175,6 +182,9 @@ private:
     std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
+    /// The Position::number of the newest event that was stored before our time: of transactions
+    /// beyond the checkpoint and up to it, some may be.
+    std::uint64_t stored_until_ = 0;
     /// The event stream's last entry as we left it, the newest event that was given to its channels
     /// (or may have been, before our time), and when we last heard of the stream.
     Position stream_last_;
@@ -212,6 +222,9 @@ private:
     bool trying_alone_ = false;
     /// From this snapshot, or the load does not need them.
     bool definitions_loaded_ = false;
+    /// Nothing is folded before they are: new process instances copy from them, and no later row
+    /// repeats it.
+    bool definitions_first_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
     /// Instances that the engine has removed since the snapshot.
