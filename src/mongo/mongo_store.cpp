@@ -2,6 +2,7 @@
 #include "mongo/mongo_store.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <mutex>
 
@@ -408,10 +409,12 @@ public:
         });
     }
 
-    static result<std::vector<ValuePtr>> read_cursor(mongoc_cursor_t* cursor) {
+    static result<std::vector<ValuePtr>>
+    read_cursor(mongoc_cursor_t* cursor,
+                std::size_t most = std::numeric_limits<std::size_t>::max()) {
         std::vector<ValuePtr> documents;
         const bson_t* document = nullptr;
-        while (mongoc_cursor_next(cursor, &document)) {
+        while (documents.size() < most && mongoc_cursor_next(cursor, &document)) {
             TRY(Object object, decode_bson({reinterpret_cast<const char*>(bson_get_data(document)),
                                             document->len}));
             documents.push_back(std::make_shared<const Value>(std::move(object)));
@@ -449,6 +452,40 @@ public:
         bson_destroy(&with_session);
         return read_cursor(cursor.get());
     }
+
+    /// One cursor of the server: page by page a server would look for each page's begin, and some
+    /// sort what is left each time.
+    class Scan final : public DocumentScan {
+    public:
+        Scan(Impl& impl, std::string_view collection) : impl_(impl), name_(collection) {}
+        awaitable<result<std::vector<ValuePtr>>> next() override {
+            if (impl_.configuration_error_) co_return *impl_.configuration_error_;
+            if (ended_) co_return std::vector<ValuePtr>(); // the driver refuses to be asked again
+            co_return co_await impl_.pool_.run([this] { return read(); });
+        }
+
+    private:
+        static constexpr std::size_t page_documents = 1000;
+        result<std::vector<ValuePtr>> read() {
+            if (!cursor_) {
+                client_.emplace(impl_);
+                static const Bson all(Object{});
+                static const Bson options(
+                    Object{{"batchSize", static_cast<std::int64_t>(page_documents)}});
+                const auto collection = client_->collection(name_);
+                cursor_.reset(mongoc_collection_find_with_opts(collection.get(), all.get(),
+                                                               options.get(), nullptr));
+            }
+            TRY(auto page, read_cursor(cursor_.get(), page_documents));
+            ended_ = page.size() < page_documents;
+            return page;
+        }
+        Impl& impl_;
+        const std::string name_;
+        bool ended_ = false;
+        std::optional<Client> client_; // goes back to the pool after the cursor is closed
+        mongo::CursorPtr cursor_;
+    };
 
     static result<std::vector<ValuePtr>> find_ids(Client& client, std::string_view name,
                                                   const std::vector<std::string>& ids) {
@@ -581,6 +618,10 @@ MongoStore::find_together(std::vector<Query> queries) {
     co_return co_await impl_->with_client([queries = std::move(queries)](Impl::Client& client) {
         return Impl::find_together(client, queries);
     });
+}
+
+std::unique_ptr<DocumentScan> MongoStore::scan(std::string_view collection) {
+    return std::make_unique<Impl::Scan>(*impl_, collection);
 }
 
 awaitable<result<std::uint64_t>> MongoStore::count(std::string_view collection, Filter filter) {

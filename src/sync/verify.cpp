@@ -170,18 +170,15 @@ private:
     /// The collection as it is stored, page by page; the next one comes while one is compared.
     awaitable<result<void>> match(std::string_view collection) {
         using namespace asio::experimental::awaitable_operators;
-        Query query;
-        query.collection = collection;
-        query.limit = page_documents;
-        CO_TRY(auto page, co_await ports_.store.find(query));
-        while (page.size() == page_documents) {
-            query.after = {*page.back()->at_path("_id")};
+        const auto scan = ports_.store.scan(collection);
+        CO_TRY(auto page, co_await scan->next());
+        while (!page.empty()) {
             auto [next, matched] =
-                co_await (ports_.store.find(query) && match_page(collection, std::move(page)));
+                co_await (scan->next() && match_page(collection, std::move(page)));
             CO_TRY_VOID(std::move(matched));
             CO_TRY(page, std::move(next));
         }
-        co_return co_await match_page(collection, std::move(page));
+        co_return result<void>{};
     }
 
     awaitable<result<void>> match_page(std::string_view collection, Stored page) {

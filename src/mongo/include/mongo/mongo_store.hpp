@@ -37,6 +37,7 @@ public:
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override;
     awaitable<result<std::vector<std::vector<ValuePtr>>>>
     find_together(std::vector<Query> queries) override;
+    std::unique_ptr<DocumentScan> scan(std::string_view collection) override;
     awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override;
     awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override;
 
