@@ -64,11 +64,13 @@ public:
         CO_TRY_VOID(co_await take_snapshot());
         CO_TRY(auto chunk, co_await snapshot_->next());
         while (chunk) {
-            // The next chunk comes while this one is projected.
+            // Meanwhile the model comes to the snapshot's Position. The next chunk comes while this
+            // one is projected.
             auto [next, expected] = co_await (snapshot_->next() && expect(std::move(chunk->rows)));
             CO_TRY_VOID(std::move(expected));
             CO_TRY(chunk, std::move(next));
         }
+        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
         // Executions first: they say what is retained.
         for (const std::string_view collection :
              {collections::workflow_executions, collections::task_executions, collections::tasks,
@@ -81,6 +83,7 @@ public:
     /// Process instances by their ids, and what stands beside them.
     awaitable<result<void>> some(std::vector<std::string> ids, bool definitions, bool standalone) {
         CO_TRY_VOID(co_await take_snapshot());
+        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
         if (definitions) {
             CO_TRY(auto chunk, co_await snapshot_->next());
             if (chunk) CO_TRY_VOID(co_await compare(std::move(chunk->rows)));
@@ -128,7 +131,7 @@ private:
     awaitable<result<void>> take_snapshot() {
         CO_TRY(snapshot_, co_await ports_.snapshot());
         report_.position = snapshot_->position();
-        co_return co_await ports_.wait_applied(report_.position);
+        co_return result<void>{};
     }
 
     /// What rows that are whole for their process instances make.
