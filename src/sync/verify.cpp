@@ -202,7 +202,7 @@ private:
             expected_.erase(wanted);
             if (alike) {
                 ++report_.documents;
-            } else if (!is_newer(collection, instance, document)) {
+            } else { // a newer one too
                 again_.add(collection, instance);
             }
         } else if (!is_newer(collection, instance, document)) {
