@@ -20,8 +20,8 @@ public:
         std::size_t threads = 8;
         Clock::duration socket_timeout = std::chrono::seconds(45);
         Clock::duration server_selection_timeout = std::chrono::seconds(3);
-        /// A batch is written in so many bulks at a time.
-        std::size_t parallel_bulks = 4;
+        /// A large batch is written in so many bulks at a time, fewer than threads.
+        std::size_t parallel_bulks = 1;
     };
     explicit MongoStore(Options options);
     ~MongoStore() override;
