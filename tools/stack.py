@@ -30,7 +30,7 @@ DEPS = ROOT / ".deps"
 NAMES = ["postgres", "redis", "mongodb", "camunda"]
 PORT_BASE = 25400
 PORT_MAX = 32767
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 240  # a JVM on a busy machine
 STOP_SECONDS_MAX = 30
 DATABASE = USER = PASSWORD = "camunda"
 

@@ -40,6 +40,8 @@ std::unique_ptr<DocumentStore> make_store(const Configuration& configuration) {
         options.pool_max = static_cast<std::size_t>(configuration.integer("mongodb.pool_max"));
         options.pool_min = static_cast<std::size_t>(configuration.integer("mongodb.pool_min"));
         options.threads = static_cast<std::size_t>(configuration.integer("mongodb.threads"));
+        options.parallel_bulks =
+            static_cast<std::size_t>(configuration.integer("mongodb.parallel_bulks"));
         options.socket_timeout = configuration.duration("mongodb.socket_timeout");
         return std::make_unique<MongoStore>(std::move(options));
     }

@@ -57,6 +57,8 @@ constexpr SettingInfo all_settings[] = {
     {"mongodb.pool_min", integer, "10", "", false, "", "connections that are opened at start"},
     {"mongodb.socket_timeout", duration, "45s", "", false, "", ""},
     {"mongodb.threads", integer, "8", "", false, "", "calls at a time"},
+    {"mongodb.parallel_bulks", integer, "1", "", false, "",
+     "a large batch is written by so many of them; more for servers with cores to spare"},
     {"redis.url", text, "", "REDIS_URL", false, "", "the event stream; without it in this process"},
     {"redis.ca_file", text, "", "", false, "", "certificate authority for rediss://"},
     {"camunda.url", text, "", "CAMUNDA_URL", false, "", "Camunda's REST API, http://…/engine-rest"},

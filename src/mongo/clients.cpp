@@ -56,10 +56,10 @@ Error to_error(const bson_error_t& error, const Reply* reply) {
     }
 }
 
-result<std::vector<ValuePtr>> read_cursor(mongoc_cursor_t* cursor) {
+result<std::vector<ValuePtr>> read_cursor(mongoc_cursor_t* cursor, std::size_t most) {
     std::vector<ValuePtr> documents;
     const bson_t* document = nullptr;
-    while (mongoc_cursor_next(cursor, &document)) {
+    while (documents.size() < most && mongoc_cursor_next(cursor, &document)) {
         TRY(Object object,
             decode_bson({reinterpret_cast<const char*>(bson_get_data(document)), document->len}));
         documents.push_back(std::make_shared<const Value>(std::move(object)));

@@ -94,6 +94,11 @@ Object sort_object(const Query& query) {
 Object query_object(const Query& query) {
     Object filter = filter_object(query.filter);
     if (query.after.size() != query.sort.size() + 1) return filter;
+    if (query.sort.empty() && !filter.contains("_id")) {
+        // A plain range beside the rest: not every server finds an index in the general form.
+        filter.set("_id", Object{{"$gt", query.after.front()}});
+        return filter;
+    }
     // (a, b, _id) after (x, y, z): greater in one member, equal in those before it. Null, and what
     // is not there, is the smallest.
     Array alternatives;

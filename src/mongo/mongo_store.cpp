@@ -2,6 +2,7 @@
 #include "mongo/mongo_store.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include <boost/asio/this_coro.hpp>
@@ -136,6 +137,13 @@ public:
                (write.kind == DocumentWrite::Kind::replace && write.expected_new);
     }
 
+    /// With an error of libbson's check if it was not taken.
+    static bool add_erase(mongoc_bulk_operation_t* bulk, const DocumentWrite& write,
+                          bson_error_t& error) {
+        const Bson selector(older_than(write));
+        return mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
+    }
+
     /// As the writer believes the store to be: new documents are inserted, others replaced where
     /// older. No pipeline, no upsert: the least work for a server.
     static result<void> add_plain(mongoc_bulk_operation_t* bulk, const DocumentWrite& write) {
@@ -144,9 +152,7 @@ public:
         bson_error_t error;
         bool added = false;
         if (write.kind == DocumentWrite::Kind::erase) {
-            const Bson selector(older_than(write));
-            added =
-                mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
+            added = add_erase(bulk, write, error);
         } else if (const Bson body(*write.body->get_if<Object>()); is_insert(write)) {
             added =
                 mongoc_bulk_operation_insert_with_opts(bulk, body.get(), unchecked.get(), &error);
@@ -165,9 +171,7 @@ public:
         bson_error_t error;
         bool added = false;
         if (write.kind == DocumentWrite::Kind::erase) {
-            const Bson selector(older_than(write));
-            added =
-                mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
+            added = add_erase(bulk, write, error);
         } else {
             const Bson selector(Object{{"_id", write.id}});
             const Update update(
@@ -195,6 +199,46 @@ public:
         return bulk;
     }
 
+    /// A stage's writes as bulks. A collection's inserts are one, for a server takes many new
+    /// documents at once best; its other writes one for each lane, by process instance.
+    class Bulks {
+    public:
+        Bulks(const std::vector<DocumentWrite>& writes, std::size_t parallel) {
+            constexpr std::size_t small = 16;
+            const bool few = writes.size() <= small;
+            const std::size_t split = few ? 1 : parallel;
+            for (const DocumentWrite& write : writes) {
+                const std::string_view key =
+                    write.partition.empty() ? std::string_view(write.id) : write.partition;
+                const std::size_t bulk =
+                    is_insert(write) ? split : std::hash<std::string_view>{}(key) % split;
+                bulks_[{write.collection, bulk}].push_back(&write);
+            }
+            next_ = bulks_.begin();
+            // A few writes wait for answers, not for the server's work.
+            lanes_ = few ? bulks_.size() : std::min(parallel, bulks_.size());
+        }
+        Bulks(const Bulks&) = delete;
+        /// So many are written at a time.
+        [[nodiscard]] std::size_t lanes() const noexcept { return lanes_; }
+        [[nodiscard]] const Writes* next() {
+            return next_ == bulks_.end() ? nullptr : &(next_++)->second;
+        }
+
+    private:
+        std::map<std::pair<std::string_view, std::size_t>, Writes> bulks_;
+        decltype(bulks_)::const_iterator next_;
+        std::size_t lanes_ = 0;
+    };
+
+    awaitable<result<void>> write_bulks(Bulks& bulks) {
+        while (const Writes* bulk = bulks.next()) {
+            CO_TRY_VOID(co_await with_client(
+                [bulk](Client& client) { return write_bulk(client, *bulk); }));
+        }
+        co_return result<void>{};
+    }
+
     /// Writes of one collection. First as if what the writer believes of the store were so, which
     /// the answer's counts tell. If it is not (a replay, another worker), all of them go again,
     /// guarded: what took the first time is not older than itself and stays as it is.
@@ -216,32 +260,20 @@ public:
         return {};
     }
 
-    /// All of them durable, or a failure after which any may be. A collection's inserts are one
-    /// bulk, its other writes several by process instance: a server takes many new documents at
-    /// once best. Bulks run at a time; of one document there is one write, so their order does not
-    /// matter. Beside them the fence is looked at, for the stage that comes next.
+    /// All of them durable, or a failure after which any may be. Beside them the fence is looked
+    /// at, for the stage that comes next. Of one document there is one write, so the order of the
+    /// bulks does not matter.
     awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes,
                                       const std::optional<Fence>& fence) {
         if (writes.empty() && !fence) co_return result<void>{};
-        constexpr std::size_t small = 16;
-        const std::size_t bulks = writes.size() <= small ? 1 : options_.parallel_bulks;
-        std::map<std::pair<std::string_view, std::size_t>, Writes> parts;
-        for (const DocumentWrite& write : writes) {
-            const std::string_view key =
-                write.partition.empty() ? std::string_view(write.id) : write.partition;
-            const std::size_t bulk =
-                is_insert(write) ? bulks : std::hash<std::string_view>{}(key) % bulks;
-            parts[{write.collection, bulk}].push_back(&write);
-        }
+        Bulks bulks(writes, std::max<std::size_t>(options_.parallel_bulks, 1));
         std::optional<Error> failure;
         TaskGroup group(co_await asio::this_coro::executor,
                         [&](const std::string&, const Error& error) {
                             if (!failure) failure = error;
                         });
-        for (auto& [key, part] : parts) {
-            group.spawn("bulk",
-                        with_client([&part](Client& client) { return write_bulk(client, part); }));
-        }
+        for (std::size_t lane = 0; lane < bulks.lanes(); ++lane)
+            group.spawn("bulks", write_bulks(bulks));
         if (fence) group.spawn("fence", check_fence(*fence));
         co_await group.join();
         if (failure) co_return std::move(*failure);
@@ -329,6 +361,39 @@ public:
         bson_destroy(&with_session);
         return read_cursor(cursor.get());
     }
+
+    /// One cursor of the server: page by page a server would look for each page's begin, and some
+    /// sort what is left each time.
+    class Scan final : public DocumentScan {
+    public:
+        Scan(Impl& impl, std::string_view collection) : impl_(impl), name_(collection) {}
+        awaitable<result<std::vector<ValuePtr>>> next() override {
+            if (ended_) co_return std::vector<ValuePtr>(); // the driver refuses to be asked again
+            co_return co_await impl_.clients_.on_thread([this] { return read(); });
+        }
+
+    private:
+        static constexpr std::size_t page_documents = 1000;
+        result<std::vector<ValuePtr>> read() {
+            if (!cursor_) {
+                client_.emplace(impl_.clients_);
+                static const Bson all(Object{});
+                static const Bson options(
+                    Object{{"batchSize", static_cast<std::int64_t>(page_documents)}});
+                const auto collection = client_->collection(name_);
+                cursor_.reset(mongoc_collection_find_with_opts(collection.get(), all.get(),
+                                                               options.get(), nullptr));
+            }
+            TRY(auto page, read_cursor(cursor_.get(), page_documents));
+            ended_ = page.size() < page_documents;
+            return page;
+        }
+        Impl& impl_;
+        const std::string name_;
+        bool ended_ = false;
+        std::optional<Client> client_; // goes back to the pool after the cursor is closed
+        mongo::CursorPtr cursor_;
+    };
 
     static result<std::vector<ValuePtr>> find_ids(Client& client, std::string_view name,
                                                   const std::vector<std::string>& ids) {
@@ -456,6 +521,10 @@ MongoStore::find_together(std::vector<Query> queries) {
     co_return co_await impl_->with_client([queries = std::move(queries)](Impl::Client& client) {
         return Impl::find_together(client, queries);
     });
+}
+
+std::unique_ptr<DocumentScan> MongoStore::scan(std::string_view collection) {
+    return std::make_unique<Impl::Scan>(*impl_, collection);
 }
 
 awaitable<result<std::uint64_t>> MongoStore::count(std::string_view collection, Filter filter) {

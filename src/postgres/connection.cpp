@@ -396,8 +396,12 @@ result<std::optional<std::string_view>> Connection::copy_read() {
 
 awaitable<result<void>> Connection::wait_readable() {
     CO_TRY_VOID(co_await impl_->wait(asio::posix::stream_descriptor::wait_read));
-    if (PQconsumeInput(impl_->connection.get()) == 0) co_return impl_->lost();
-    co_return result<void>{};
+    co_return consume();
+}
+
+result<void> Connection::consume() {
+    if (PQconsumeInput(impl_->connection.get()) == 0) return impl_->lost();
+    return {};
 }
 
 void Connection::interrupt() { impl_->descriptor.cancel(); }

@@ -37,6 +37,10 @@ void append_big_endian(std::string& out, std::uint64_t value) {
 
 constexpr std::size_t xlog_data_header = 1 + 8 + 8 + 8;
 constexpr std::chrono::seconds free_within{5};
+/// The server sends each transaction by itself. Who is behind reads many by one system call: at the
+/// rate of a WAL sender, about 64 MB/s, this long is less than a socket's buffer.
+constexpr std::chrono::milliseconds gather_for{1};
+constexpr std::chrono::seconds behind_after{1};
 constexpr std::size_t keepalive_size = 1 + 8 + 8 + 1;
 /// A new slot waits for the write transactions that are open.
 constexpr std::chrono::hours create_slot_time_max{1};
@@ -116,12 +120,15 @@ public:
                 CO_TRY_VOID(co_await wait_for_server());
                 continue;
             }
+            dry_ = false;
             CO_TRY(auto transaction, take_message(*message));
             if (reply_wanted_) {
                 reply_wanted_ = false;
                 CO_TRY_VOID(co_await send_status());
             }
             if (!transaction) continue;
+            behind_ = clock_.utc_us() - transaction->committed_at_us >
+                      std::chrono::microseconds(behind_after).count();
             const Extent extent = transaction->extent;
             if (extent != Extent::part)
                 received_ = std::max(received_, transaction->position.lsn());
@@ -221,6 +228,10 @@ private:
 
     /// Back pressure is no silence: only what is waited for can be late.
     awaitable<result<void>> wait_for_server() {
+        if (behind_) {
+            if (!std::exchange(dry_, true)) co_return stream_->consume();
+            CO_TRY_VOID(co_await clock_.sleep(gather_for));
+        }
         waiting_since_ = clock_.monotonic();
         auto readable = co_await stream_->wait_readable();
         waiting_since_.reset();
@@ -402,6 +413,8 @@ private:
     Lsn start_from_{}, received_{}, confirmed_{}, wal_end_{};
     std::optional<Clock::duration> waiting_since_; // for a byte of the server
     bool silent_ = false;
+    bool behind_ = false; // the last transaction committed a while ago
+    bool dry_ = false;    // the socket was looked at since the last message
     bool streaming_ = false;
     bool reply_wanted_ = false;
 };

@@ -2,6 +2,7 @@
 #include "sync/verify.hpp"
 
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -30,6 +31,25 @@ std::string_view instance_of(std::string_view collection, std::string_view id,
     return owner ? owner->string_or() : std::string_view{};
 }
 
+/// What is to be compared with a later snapshot.
+struct Again {
+    std::set<std::string> instances;
+    bool definitions = false, standalone_tasks = false;
+
+    void add(std::string_view collection, std::string_view instance) {
+        if (collection == collections::process_definitions) {
+            definitions = true;
+        } else if (instance.empty()) {
+            standalone_tasks = true;
+        } else {
+            instances.emplace(instance);
+        }
+    }
+    [[nodiscard]] bool empty() const {
+        return instances.empty() && !definitions && !standalone_tasks;
+    }
+};
+
 class Verifier {
 public:
     Verifier(VerifyPorts ports, ProjectionOptions options)
@@ -38,27 +58,32 @@ public:
           cache_({limits_.cache_documents_max, limits_.cache_bytes_max}),
           projector_(options_, cache_) {}
 
+    /// What both sides have alike; the rest is left to changed_since().
     awaitable<result<void>> all() {
+        using namespace asio::experimental::awaitable_operators;
         CO_TRY_VOID(co_await take_snapshot());
         CO_TRY(auto chunk, co_await snapshot_->next());
         while (chunk) {
-            // The next chunk comes while this one is compared.
-            using namespace asio::experimental::awaitable_operators;
-            auto [next, compared] = co_await (snapshot_->next() && compare(std::move(chunk->rows)));
-            CO_TRY_VOID(std::move(compared));
+            // Meanwhile the model comes to the snapshot's Position. The next chunk comes while this
+            // one is projected.
+            auto [next, expected] = co_await (snapshot_->next() && expect(std::move(chunk->rows)));
+            CO_TRY_VOID(std::move(expected));
             CO_TRY(chunk, std::move(next));
         }
+        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
+        // Executions first: they say what is retained.
         for (const std::string_view collection :
              {collections::workflow_executions, collections::task_executions, collections::tasks,
               collections::process_definitions}) {
-            CO_TRY_VOID(co_await find_unexpected(collection, {}));
+            CO_TRY_VOID(co_await match(collection));
         }
-        co_return result<void>{};
+        co_return co_await look_for_missing();
     }
 
     /// Process instances by their ids, and what stands beside them.
     awaitable<result<void>> some(std::vector<std::string> ids, bool definitions, bool standalone) {
         CO_TRY_VOID(co_await take_snapshot());
+        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
         if (definitions) {
             CO_TRY(auto chunk, co_await snapshot_->next());
             if (chunk) CO_TRY_VOID(co_await compare(std::move(chunk->rows)));
@@ -87,16 +112,15 @@ public:
         co_return result<void>{};
     }
 
-    /// What had changed after the snapshot, with later ones.
+    /// What had changed after the snapshot, or was not alike, with later ones.
     awaitable<result<void>> changed_since() {
-        for (int round = 1; round < rounds_max && !newer_.empty(); ++round) {
-            std::vector<std::string> ids(newer_.begin(), newer_.end());
-            newer_.clear();
+        for (int round = 1; round < rounds_max && !again_.empty(); ++round) {
+            Again again = std::exchange(again_, {});
             seen_.clear();
-            CO_TRY_VOID(
-                co_await some(std::move(ids), std::exchange(newer_definitions_, false), false));
+            CO_TRY_VOID(co_await some({again.instances.begin(), again.instances.end()},
+                                      again.definitions, again.standalone_tasks));
         }
-        report_.newer = newer_.size();
+        report_.newer = again_.instances.size();
         report_.retained = retained_documents_.size();
         co_return result<void>{};
     }
@@ -107,24 +131,121 @@ private:
     awaitable<result<void>> take_snapshot() {
         CO_TRY(snapshot_, co_await ports_.snapshot());
         report_.position = snapshot_->position();
-        co_return co_await ports_.wait_applied(report_.position);
+        co_return result<void>{};
     }
 
-    /// Rows that are whole for their process instances: what they make, and what is stored.
-    awaitable<result<void>> compare(Transaction rows) {
-        using namespace asio::experimental::awaitable_operators;
+    /// What rows that are whole for their process instances make.
+    awaitable<result<void>> project(const Transaction& rows, ApplyBatch& expected) {
         // Definitions may have left the cache since their chunk: the stored ones were compared
         // then.
         std::set<DocumentKey> missing;
         projector_.collect_missing(rows, true, missing);
         for (const auto& [collection, id] : missing) {
-            CO_TRY(const auto found, co_await ports_.store.get(collection, {id}));
-            cache_.put(collection, id,
-                       collection == collections::process_definitions ? found.front() : nullptr);
+            ValuePtr document;
+            if (collection == collections::process_definitions) {
+                CO_TRY(const auto found, co_await ports_.store.get(collection, {id}));
+                document = found.front();
+            }
+            cache_.put(collection, id, document);
         }
         CO_TRY_VOID(projector_.project_snapshot(rows));
-        ApplyBatch expected;
         cache_.take_dirty(expected);
+        co_return result<void>{};
+    }
+
+    awaitable<result<void>> expect(Transaction rows) {
+        ApplyBatch expected;
+        CO_TRY_VOID(co_await project(rows, expected));
+        for (const auto* part : {&expected.parts, &expected.documents}) {
+            for (const DocumentWrite& write : *part) {
+                const auto instance = instance_of(write.collection, write.id, write.body.get());
+                expected_[hash(write.collection, write.id)] = {
+                    content_digest(*write.body),
+                    write.collection == collections::process_definitions ? of_definition
+                    : instance.empty()                                   ? of_no_instance
+                                                                         : hash({}, instance)};
+            }
+        }
+        cache_.written(expected);
+        co_return result<void>{};
+    }
+
+    /// The collection as it is stored, page by page; the next one comes while one is compared.
+    awaitable<result<void>> match(std::string_view collection) {
+        using namespace asio::experimental::awaitable_operators;
+        const auto scan = ports_.store.scan(collection);
+        CO_TRY(auto page, co_await scan->next());
+        while (!page.empty()) {
+            auto [next, matched] =
+                co_await (scan->next() && match_page(collection, std::move(page)));
+            CO_TRY_VOID(std::move(matched));
+            CO_TRY(page, std::move(next));
+        }
+        co_return result<void>{};
+    }
+
+    awaitable<result<void>> match_page(std::string_view collection, Stored page) {
+        for (const ValuePtr& document : page)
+            match_one(collection, *document);
+        ports_.on_progress(report_);
+        co_return result<void>{};
+    }
+
+    void match_one(std::string_view collection, const Value& document) {
+        const Value* own_id = document.at_path("_id");
+        const std::string_view id = own_id ? own_id->string_or() : std::string_view{};
+        const std::string_view instance = instance_of(collection, id, &document);
+        if (document.at_path("retainedAt")) retained_.insert(hash({}, instance));
+        const auto wanted = expected_.find(hash(collection, id));
+        if (wanted != expected_.end()) {
+            const bool alike = wanted->second.digest == content_digest(document);
+            expected_.erase(wanted);
+            if (alike) {
+                ++report_.documents;
+            } else { // a newer one too
+                again_.add(collection, instance);
+            }
+        } else if (!is_newer(collection, instance, document)) {
+            if (collection != collections::process_definitions &&
+                retained_.contains(hash({}, instance))) {
+                retained_documents_.insert(hash(collection, id));
+            } else {
+                again_.add(collection, instance);
+            }
+        }
+    }
+
+    /// What the snapshot has and no collection: its process instances have to be found again, for
+    /// only digests are kept of them.
+    awaitable<result<void>> look_for_missing() {
+        std::unordered_set<std::uint64_t> missing;
+        for (const auto& [key, expected] : expected_) {
+            again_.definitions |= expected.instance == of_definition;
+            again_.standalone_tasks |= expected.instance == of_no_instance;
+            missing.insert(expected.instance);
+        }
+        expected_.clear();
+        missing.erase(of_definition);
+        missing.erase(of_no_instance);
+        if (missing.empty()) co_return result<void>{};
+        CO_TRY(auto snapshot, co_await ports_.snapshot());
+        CO_TRY(auto chunk, co_await snapshot->next());
+        while (chunk) {
+            for (std::size_t i = 0; i < chunk->rows.size(); ++i) {
+                const Row row = chunk->rows.row(i);
+                if (row.table != camunda::Table::hi_procinst) continue;
+                const std::string_view id = row.text(camunda::hi_procinst::proc_inst_id);
+                if (missing.contains(hash({}, id))) again_.instances.emplace(id);
+            }
+            CO_TRY(chunk, co_await snapshot->next());
+        }
+        co_return result<void>{};
+    }
+
+    /// The same rows and what is stored, member by member.
+    awaitable<result<void>> compare(Transaction rows) {
+        ApplyBatch expected;
+        CO_TRY_VOID(co_await project(rows, expected));
         std::map<std::string_view, std::vector<const DocumentWrite*>> writes;
         for (const auto* part : {&expected.parts, &expected.documents}) {
             for (const DocumentWrite& write : *part)
@@ -168,11 +289,11 @@ private:
         const Value* own_id = document.at_path("_id");
         const std::string id(own_id ? own_id->string_or() : std::string_view{});
         const std::string instance(instance_of(collection, id, &document));
-        if (document.at_path("retainedAt")) retained_.insert(hash(instance, {}));
+        if (document.at_path("retainedAt")) retained_.insert(hash({}, instance));
         if (seen_.contains(hash(collection, id)) || is_newer(collection, instance, document))
             return;
         if (collection != collections::process_definitions &&
-            retained_.contains(hash(instance, {}))) {
+            retained_.contains(hash({}, instance))) {
             retained_documents_.insert(hash(collection, id));
         } else {
             add({collection, id, {}, {}, "a document"}, instance);
@@ -188,11 +309,7 @@ private:
         const Value* lsn = document.at_path("sync.lsn");
         if (!lsn || static_cast<std::uint64_t>(lsn->integer_or()) <= report_.position.number)
             return false;
-        if (collection == collections::process_definitions) {
-            newer_definitions_ = true;
-        } else if (!instance.empty()) {
-            newer_.emplace(instance);
-        }
+        again_.add(collection, instance);
         return true;
     }
 
@@ -244,8 +361,13 @@ private:
     std::unique_ptr<EngineSnapshot> snapshot_;
     VerifyReport report_;
     std::unordered_set<std::uint64_t> seen_, retained_, retained_documents_;
-    std::set<std::string> newer_;
-    bool newer_definitions_ = false;
+    /// Of the whole engine: what a document must be like, and whose it is.
+    struct Expected {
+        std::uint64_t digest, instance;
+    };
+    static constexpr std::uint64_t of_definition = 1, of_no_instance = 2;
+    std::unordered_map<std::uint64_t, Expected> expected_;
+    Again again_;
 };
 
 } // namespace

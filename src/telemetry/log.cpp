@@ -9,7 +9,8 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
     constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info,
-                                                    spdlog::level::warn, spdlog::level::err};
+                                                    spdlog::level::warn, spdlog::level::err,
+                                                    spdlog::level::off};
     return levels[static_cast<int>(level)];
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 // The contract of ports/document_store.hpp, run on every adapter: an adapter's test instantiates
 // the suite with a type that has `DocumentStore& store()`, a fresh store for each object.
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "model/collections.hpp"
@@ -295,6 +297,29 @@ TYPED_TEST_P(DocumentStoreContract, members_can_be_left_out_and_queries_share_a_
     EXPECT_TRUE(answers[1].front()->at_path("big"));
 }
 
+TYPED_TEST_P(DocumentStoreContract, a_scan_gives_every_document_once) {
+    std::vector<DocumentWrite> documents;
+    std::set<std::string> expected;
+    for (int i = 0; i < 2'300; ++i) { // more than two pages
+        documents.push_back(document(things, "id" + std::to_string(i), 1, {{"n", i}}));
+        expected.insert("id" + std::to_string(i));
+    }
+    this->apply(std::move(documents));
+    const auto scan = this->store().scan(things);
+    std::set<std::string> seen;
+    std::size_t count = 0;
+    for (auto page = must(this->context, scan->next()); !page.empty();
+         page = must(this->context, scan->next())) {
+        for (const auto& one : page) {
+            seen.emplace(one->at_path("_id")->string_or());
+            EXPECT_TRUE(one->at_path("n"));
+        }
+        count += page.size();
+    }
+    EXPECT_EQ(count, expected.size());
+    EXPECT_EQ(seen, expected);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(DocumentStoreContract, a_document_comes_back_with_every_type,
                             an_older_or_equal_position_never_overwrites_or_erases,
                             an_event_document_is_kept_as_first_written,
@@ -302,6 +327,7 @@ REGISTER_TYPED_TEST_SUITE_P(DocumentStoreContract, a_document_comes_back_with_ev
                             after_a_later_claim_the_batches_of_earlier_ones_are_refused,
                             a_batch_again_changes_nothing, filters_find_exactly_what_matches,
                             pages_follow_each_other_without_gap_or_double,
-                            members_can_be_left_out_and_queries_share_a_snapshot);
+                            members_can_be_left_out_and_queries_share_a_snapshot,
+                            a_scan_gives_every_document_once);
 
 } // namespace netbuild::test

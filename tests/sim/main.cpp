@@ -234,7 +234,6 @@ int main(int argc, char** argv) {
         std::fputs(std::string(sim::usage).c_str(), stderr);
         return 2;
     }
-    constexpr auto silent = static_cast<log::Level>(static_cast<int>(log::Level::error) + 1);
-    log::configure(options->verbose ? log::Level::debug : silent, log::Format::text);
+    log::configure(options->verbose ? log::Level::debug : log::Level::silent, log::Format::text);
     return sim::run(*options);
 }

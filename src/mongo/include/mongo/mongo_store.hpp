@@ -20,8 +20,8 @@ public:
         std::size_t threads = 8;
         Clock::duration socket_timeout = std::chrono::seconds(45);
         Clock::duration server_selection_timeout = std::chrono::seconds(3);
-        /// A batch is written in so many bulks at a time.
-        std::size_t parallel_bulks = 4;
+        /// A large batch is written in so many bulks at a time, fewer than threads.
+        std::size_t parallel_bulks = 1;
     };
     explicit MongoStore(Options options);
     ~MongoStore() override;
@@ -37,6 +37,7 @@ public:
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override;
     awaitable<result<std::vector<std::vector<ValuePtr>>>>
     find_together(std::vector<Query> queries) override;
+    std::unique_ptr<DocumentScan> scan(std::string_view collection) override;
     awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override;
     awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override;
 

@@ -175,6 +175,14 @@ struct Query {
     std::vector<std::string> without;
 };
 
+/// A walk over a whole collection.
+class DocumentScan {
+public:
+    virtual ~DocumentScan() = default;
+    /// The next documents, a bounded number of them; none: that was all.
+    virtual awaitable<result<std::vector<ValuePtr>>> next() = 0;
+};
+
 /// Documents by collection, the read model and NetBuild's own. Blocking drivers work on their own
 /// pools; every call may be made from any executor and resumes there.
 /// Contract: `tests/contract/document_store_contract.hpp`.
@@ -204,6 +212,9 @@ public:
     /// All answers from one snapshot of the store.
     virtual awaitable<result<std::vector<std::vector<ValuePtr>>>>
     find_together(std::vector<Query> queries) = 0;
+    /// Each document that is there all the time once, in any order; others perhaps. No snapshot.
+    /// Not to outlive the store. By default find() page by page: a store that can does better.
+    virtual std::unique_ptr<DocumentScan> scan(std::string_view collection);
     /// How many match.
     virtual awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) = 0;
     /// Removes what matches; how many it were.

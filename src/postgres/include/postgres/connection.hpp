@@ -87,6 +87,8 @@ public:
     /// The next message if one is there, valid until the next call; nullopt: wait_readable() first.
     result<std::optional<std::string_view>> copy_read();
     awaitable<result<void>> wait_readable();
+    /// Takes what the socket has at this moment, which may be nothing.
+    result<void> consume();
     /// Ends a wait_readable() that is under way, with `cancelled`.
     void interrupt();
     awaitable<result<void>> copy_write(std::string bytes);

@@ -16,6 +16,10 @@ struct ContentHash {
 };
 awaitable<result<ContentHash>> content_hash(DocumentStore& store);
 
+/// 64 bits of what contentHash covers of one document: equal for equal documents in whatever order
+/// their members stand; different ones have the same once in 2^64. For one process only.
+[[nodiscard]] std::uint64_t content_digest(const Value& document);
+
 /// What contentHash and verify compare of a document: all of it but `sync`, also in activeTasks.
 [[nodiscard]] Value without_sync(const Value& document);
 

@@ -47,7 +47,7 @@ struct PipelineOptions {
     /// Events in one call to the bus.
     std::size_t publish_events_max = 1000;
     /// Documents kept in memory between transactions.
-    std::size_t cache_documents_max = 20'000;
+    std::size_t cache_documents_max = 10'000;
     std::size_t cache_bytes_max = 24 * 1024 * 1024;
     /// A transaction that comes in parts is projected in pieces of this size, by rows and by the
     /// documents that they touch; more only where one process instance has more.

@@ -50,8 +50,9 @@ struct VerifyPorts {
 };
 
 /// Compares every projected document with the engine's tables at a snapshot's Position, while
-/// writers go on: what has changed since is compared again with a later snapshot, in a few rounds.
-/// Memory: 8 bytes a document.
+/// writers go on. Both sides are read once, as a scan reads them, and compared by digests; what has
+/// another digest, is on one side only, or has changed since is compared member by member with
+/// later snapshots, in a few rounds. Memory: about 50 bytes a document.
 awaitable<result<VerifyReport>> verify(VerifyPorts ports, ProjectionOptions options);
 /// The same for these process instances (and definitions, and tasks without a process, if a former
 /// report says so).

@@ -6,7 +6,7 @@
 
 namespace netbuild::log {
 
-enum class Level { debug, info, warning, error };
+enum class Level { debug, info, warning, error, silent };
 enum class Format { text, json };
 
 /// Lines go to stderr; `level` and above. Call once, before threads start.
