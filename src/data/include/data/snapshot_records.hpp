@@ -13,6 +13,7 @@ inline constexpr Field task_snapshot_fields[] = {
      .help = "the process instance, or the task that belongs to none"},
     {.name = "number", .type = FieldType::integer, .required = true, .help = "in its chain"},
     {.name = "previousHash", .required = true, .help = "64 zeros in front of a chain's first"},
+    {.name = "previousInAll", .required = true, .help = "the hash of sequence - 1"},
     {.name = "contentHash", .required = true},
     {.name = "hash", .required = true},
     {.name = "content",
@@ -44,7 +45,7 @@ inline constexpr Field snapshot_head_fields[] = {
     {.name = "sequence", .type = FieldType::integer, .required = true},
     {.name = "hash", .required = true},
 };
-/// One record: with it, the removal of the newest snapshots shows.
+/// One record, "head": with it, the removal of the newest snapshots shows.
 inline constexpr Collection snapshot_heads{.name = "task_snapshot_heads",
                                            .holds = "the newest snapshot's sequence and hash",
                                            .fields = snapshot_head_fields};
