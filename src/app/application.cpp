@@ -324,8 +324,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::DomainRoutes domain_routes(domains);
     payments::Payments payments({*impl.records, impl.clock, impl.random});
     http::PaymentRoutes payment_routes(payments);
-    snapshots::TaskSnapshots snapshots({*impl.records, *impl.store, impl.clock, impl.random,
-                                        impl.options.engine});
+    snapshots::TaskSnapshots snapshots(
+        {*impl.records, *impl.store, impl.clock, impl.random, impl.options.engine});
     http::SnapshotRoutes snapshot_routes(snapshots);
     const bool token = impl.configuration.text("http.auth") == "token";
     http::Routes routes({queries(), model, *impl.bus, impl.clock,

@@ -52,9 +52,9 @@ awaitable<result<void>> verify_payments(app::Application& application, bool json
                    report.events, report.fault_count, report.busy);
     }
     if (report.fault_count == 0) co_return result<void>{};
-    co_return fail(ErrorCode::difference_found,
-                   fmt::format("{} payments are not what their events come to",
-                               report.fault_count));
+    co_return fail(
+        ErrorCode::difference_found,
+        fmt::format("{} payments are not what their events come to", report.fault_count));
 }
 
 awaitable<result<void>> verify_snapshots(app::Application& application, bool json,
@@ -62,10 +62,10 @@ awaitable<result<void>> verify_snapshots(app::Application& application, bool jso
     CO_TRY_VOID(co_await make_readable(application));
     Clock& clock = application.clock();
     ProgressBar bar("verify snapshots", "snapshots", clock.monotonic());
-    CO_TRY(const auto report,
-           co_await snapshots::verify_snapshots(
-               application.records(), std::move(head),
-               [&](const auto& so_far) { bar.update(so_far.snapshots, 0, clock.monotonic()); }));
+    CO_TRY(const auto report, co_await snapshots::verify_snapshots(
+                                  application.records(), std::move(head), [&](const auto& so_far) {
+                                      bar.update(so_far.snapshots, 0, clock.monotonic());
+                                  }));
     bar.finish();
     const std::string newest = fmt::format("{}:{}", report.head_sequence, report.head_hash);
     if (json) {
@@ -87,8 +87,8 @@ awaitable<result<void>> verify_snapshots(app::Application& application, bool jso
         if (report.first)
             fmt::print("the first broken link is snapshot {} ({}, number {} of chain {}): {}\n",
                        report.first->sequence, report.first->id.empty() ? "-" : report.first->id,
-                       report.first->number, report.first->chain.empty() ? "-" : report.first->chain,
-                       report.first->what);
+                       report.first->number,
+                       report.first->chain.empty() ? "-" : report.first->chain, report.first->what);
     }
     if (!report.first) co_return result<void>{};
     co_return fail(ErrorCode::difference_found,

@@ -29,7 +29,8 @@ bool overtaken(ErrorCode code) {
 
 result<std::string> read_idempotency_key(std::string_view header) {
     if (header.empty())
-        return fail(ErrorCode::invalid_argument, "Idempotency-Key: is missing; every write has one");
+        return fail(ErrorCode::invalid_argument,
+                    "Idempotency-Key: is missing; every write has one");
     const bool visible =
         std::all_of(header.begin(), header.end(), [](char c) { return c > 0x20 && c < 0x7F; });
     if (!visible || header.size() > key_bytes_max)
@@ -74,10 +75,9 @@ Idempotency::attempt(const std::string& id, const KeyedRequest& request, const D
         if (overtaken(noted.error().code())) co_return std::nullopt;
         co_return std::move(noted).error();
     }
-    decision->writes.push_back(
-        record(id, request,
-               Object{{"status", std::int64_t{decision->answer.status}},
-                      {"answer", decision->answer.body}}));
+    decision->writes.push_back(record(id, request,
+                                      Object{{"status", std::int64_t{decision->answer.status}},
+                                             {"answer", decision->answer.body}}));
     auto written = co_await records_.commit(std::move(decision->writes));
     if (written) co_return std::move(decision->answer);
     const Error error = std::move(written).error();

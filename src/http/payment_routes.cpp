@@ -85,9 +85,8 @@ awaitable<result<Reply>> PaymentRoutes::events(Call& call) {
     CO_TRY_VOID(co_await admitted(call));
     CO_TRY_VOID(call.only({"limit", "cursor"}));
     CO_TRY(const std::size_t limit, call.limit());
-    CO_TRY(const RecordPage page,
-           co_await payments_.events(call.segment("paymentId"), limit,
-                                     std::string(call.parameter("cursor"))));
+    CO_TRY(const RecordPage page, co_await payments_.events(call.segment("paymentId"), limit,
+                                                            std::string(call.parameter("cursor"))));
     Array items;
     for (const ValuePtr& record : page.items)
         items.push_back(payments::shown_event(*record));

@@ -23,8 +23,8 @@ awaitable<result<Reply>> SnapshotRoutes::take(Call& call) {
 }
 
 awaitable<result<Reply>> SnapshotRoutes::list(Call& call) {
-    CO_TRY_VOID(call.only(
-        {"limit", "cursor", "taskId", "executionId", "processInstanceId", "domainId"}));
+    CO_TRY_VOID(
+        call.only({"limit", "cursor", "taskId", "executionId", "processInstanceId", "domainId"}));
     snapshots::TaskSnapshots::Wish wish;
     CO_TRY(wish.limit, call.limit());
     wish.cursor = call.parameter("cursor");
@@ -45,8 +45,7 @@ awaitable<result<Reply>> SnapshotRoutes::get(Call& call) {
     const std::string& id = call.segment("snapshotId");
     CO_TRY(const ValuePtr record, co_await snapshots_.one(id));
     const Value* domain = record->at_path("domainId");
-    CO_TRY_VOID(
-        call.admit(domain ? domain->string_or() : std::string_view{}, "snapshot " + id));
+    CO_TRY_VOID(call.admit(domain ? domain->string_or() : std::string_view{}, "snapshot " + id));
     co_return Reply{.body = snapshots::shown_snapshot(*record)};
 }
 

@@ -27,7 +27,8 @@ Symbol symbol_at(std::string_view text, std::size_t at) {
     if (c >= '0' && c <= '9') return {Kind::digit, c};
     if (std::string_view(" -./_\t\n\r").find(c) != std::string_view::npos) return {Kind::separator};
     const auto starts = [&](std::string_view bytes) { return text.substr(at).starts_with(bytes); };
-    if (starts("\xC2\xA0") || starts("\xC2\xAD")) return {Kind::separator, 0, 2}; // no-break, soft hyphen
+    if (starts("\xC2\xA0") || starts("\xC2\xAD"))
+        return {Kind::separator, 0, 2}; // no-break, soft hyphen
     if (text.size() < at + 3) return {Kind::other};
     const auto third = static_cast<unsigned char>(text[at + 2]);
     // U+2000 to U+2015 are spaces, zero widths and dashes; then narrow spaces and the minus.

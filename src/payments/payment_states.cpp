@@ -38,7 +38,9 @@ constexpr Transition table[] = {
 /// The least and the most that fulfils the condition; most < least: nothing does.
 struct Range {
     std::int64_t least, most;
-    [[nodiscard]] bool holds(std::int64_t amount) const { return least <= amount && amount <= most; }
+    [[nodiscard]] bool holds(std::int64_t amount) const {
+        return least <= amount && amount <= most;
+    }
 };
 
 Range range_of(Condition condition, const Balances& balances) {

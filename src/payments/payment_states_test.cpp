@@ -33,9 +33,10 @@ TEST(PaymentStates, only_what_the_table_names_can_happen) {
     for (const Status from : statuses) {
         for (const Action action : actions) {
             const auto step = plan(state_at(from), action, std::nullopt);
-            const bool named = std::any_of(
-                transitions().begin(), transitions().end(),
-                [&](const Transition& one) { return one.action == action && one.from == from; });
+            const bool named =
+                std::any_of(transitions().begin(), transitions().end(), [&](const Transition& one) {
+                    return one.action == action && one.from == from;
+                });
             const auto where =
                 std::string(action_name(action)) + " from " + std::string(status_name(from));
             EXPECT_EQ(step.has_value(), named) << where;
@@ -86,8 +87,8 @@ TEST(PaymentStates, whatever_is_done_money_is_neither_made_nor_lost) {
         state = *after(state, Action::create, amount, Status::created);
         const auto steps = *rc::gen::inRange(0, 12);
         for (int i = 0; i < steps; ++i) {
-            const Action action = *rc::gen::elementOf(
-                std::vector<Action>(std::begin(actions), std::end(actions)));
+            const Action action =
+                *rc::gen::elementOf(std::vector<Action>(std::begin(actions), std::end(actions)));
             const auto wish = *rc::gen::maybe(rc::gen::inRange<std::int64_t>(-1, amount + 2));
             const auto step = plan(state, action, wish ? std::optional(*wish) : std::nullopt);
             if (!step) continue;
@@ -125,7 +126,8 @@ TEST(Currencies, exponents_are_those_of_iso_4217) {
     EXPECT_EQ(currency_exponent("KWD"), 3);
     EXPECT_EQ(currency_exponent("TND"), 3);
     EXPECT_EQ(currency_exponent("CLF"), 4);
-    for (const char* none : {"", "eur", "EU", "EURO", "XXX", "XAU", "XTS", "DEM", "ZZZ", " EU", "UR "})
+    for (const char* none :
+         {"", "eur", "EU", "EURO", "XXX", "XAU", "XTS", "DEM", "ZZZ", " EU", "UR "})
         EXPECT_FALSE(currency_exponent(none)) << none;
 }
 

@@ -125,8 +125,8 @@ awaitable<result<data::KeptAnswer>> Payments::create(data::KeyedRequest request,
                                          [&] { return decide_creation(by, body); });
 }
 
-awaitable<result<data::KeptAnswer>>
-Payments::act(data::KeyedRequest request, Action action, std::string payment_id, Object body) {
+awaitable<result<data::KeptAnswer>> Payments::act(data::KeyedRequest request, Action action,
+                                                  std::string payment_id, Object body) {
     CO_TRY_VOID(refuse_card_numbers(body));
     const std::string by = request.subject;
     co_return co_await idempotency_.once(

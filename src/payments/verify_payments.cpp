@@ -62,7 +62,8 @@ public:
         if (!(state->balances == state_.balances))
             return fmt::format("amount/authorized/captured/refunded are {}, by its events {}",
                                text(state->balances), text(state_.balances));
-        if (text_at(*payment, "currency") != currency_ || text_at(*payment, "domainId") != domain_id_)
+        if (text_at(*payment, "currency") != currency_ ||
+            text_at(*payment, "domainId") != domain_id_)
             return "its currency or domain is not its events'";
         return {};
     }
@@ -113,9 +114,8 @@ public:
 
 private:
     awaitable<result<void>> walk_events() {
-        RecordQuery query{.collection = &data::payment_events,
-                          .sort = {"paymentId", "number"},
-                          .limit = page};
+        RecordQuery query{
+            .collection = &data::payment_events, .sort = {"paymentId", "number"}, .limit = page};
         std::vector<Fold> folds;
         while (true) {
             CO_TRY(const RecordPage found, co_await records_.find(query));
@@ -181,9 +181,9 @@ private:
             CO_TRY(const auto before, co_await records_.get(data::payments, {id}));
             CO_TRY(const Fold fold, co_await fold_of(id));
             CO_TRY(const auto now, co_await records_.get(data::payments, {id}));
-            const bool same = !before.front() == !now.front() &&
-                              (!now.front() ||
-                               record_version(*now.front()) == record_version(*before.front()));
+            const bool same =
+                !before.front() == !now.front() &&
+                (!now.front() || record_version(*now.front()) == record_version(*before.front()));
             if (!same) continue;
             note(id, fold.differs_from(now.front().get()));
             co_return result<void>{};

@@ -52,7 +52,8 @@ std::string content_text(Object content) {
     std::string text = canonical_json(content);
     const auto leave_out = [&](Value* variables) {
         if (text.size() <= data::snapshot_content_bytes_max || !variables) return;
-        *variables = Object{{"truncated", true}, {"sizeBytes", static_cast<std::int64_t>(text.size())}};
+        *variables =
+            Object{{"truncated", true}, {"sizeBytes", static_cast<std::int64_t>(text.size())}};
         text = canonical_json(content);
     };
     leave_out(content.find("variables"));
@@ -99,10 +100,10 @@ Query by_id(std::string_view collection, const std::string& id) {
 
 Value shown_snapshot(const Value& record) {
     Object shown{{"id", record_id(record)}};
-    for (const char* key : {"sequence", "chain", "number", "previousHash", "previousInAll",
-                            "contentHash", "hash"})
+    for (const char* key :
+         {"sequence", "chain", "number", "previousHash", "previousInAll", "contentHash", "hash"})
         shown.append(key, member(record, key));
-    auto content = parse_json(record.at_path("content")->string_or(), content_depth_max);
+    auto content = parse_canonical_json(record.at_path("content")->string_or(), content_depth_max);
     shown.append("content", content ? std::move(*content) : Value()); // verify says what it is
     return shown;
 }
@@ -204,7 +205,8 @@ TaskSnapshots::plan(const std::vector<Material>& materials) {
                                                   .sort = {"chain", "number"},
                                                   .descending = true}));
             Last& known = chains[chain];
-            if (last) known = {last->at_path("number")->integer_or(), text_of(last->at_path("hash"))};
+            if (last)
+                known = {last->at_path("number")->integer_or(), text_of(last->at_path("hash"))};
         }
         Last& last = chains[chain];
         std::string text = content_text(material.content);
@@ -264,8 +266,8 @@ awaitable<result<TaskSnapshots::Decision>> TaskSnapshots::decide(const std::stri
                {"processInstanceId", member(task, "processInstanceId")},
                {"taskId", task_id},
                {"task", shown(task)},
-               {"variables", execution ? shown_variables(member(*execution, "variables"))
-                                       : Value(Object{})}};
+               {"variables",
+                execution ? shown_variables(member(*execution, "variables")) : Value(Object{})}};
     std::vector<Material> materials;
     materials.push_back(std::move(material));
     Decision decision;

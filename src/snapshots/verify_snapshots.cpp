@@ -8,7 +8,6 @@
 #include "data/snapshot_records.hpp"
 #include "snapshots/links.hpp"
 #include "wire/canonical_json.hpp"
-#include "wire/json.hpp"
 #include "wire/sha256.hpp"
 
 namespace netbuild::snapshots {
@@ -35,7 +34,7 @@ std::string changed(const Value& record, const Link& link) {
     if (sha256_hex(text) != link.content_hash) return "its content was changed";
     if (link.hash() != text_at(record, "hash")) return "its place or its hash was changed";
     if (record_version(record) != 1) return "it was replaced";
-    const auto content = parse_json(text, content_depth_max);
+    const auto content = parse_canonical_json(text, content_depth_max);
     if (!content) return "its content is no JSON";
     if (text_at(*content, "id") != link.id) return "its content is another snapshot's";
     for (const char* key : {"taskId", "processInstanceId", "executionId", "domainId"}) {
@@ -71,7 +70,8 @@ private:
     static result<std::optional<Head>> parse_head(std::string_view text) {
         if (text.empty()) return std::optional<Head>();
         Head head;
-        const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), head.sequence);
+        const auto [end, ec] =
+            std::from_chars(text.data(), text.data() + text.size(), head.sequence);
         const auto colon = static_cast<std::size_t>(end - text.data());
         if (ec != std::errc{} || colon >= text.size() || text[colon] != ':' ||
             text.size() - colon != 65)
@@ -90,9 +90,8 @@ private:
 
     /// Each chain by itself: 1, 2, 3 …, each with the hash of the one before it.
     awaitable<result<void>> walk_chains() {
-        RecordQuery query{.collection = &data::task_snapshots,
-                          .sort = {"chain", "number"},
-                          .limit = page};
+        RecordQuery query{
+            .collection = &data::task_snapshots, .sort = {"chain", "number"}, .limit = page};
         Link before;
         std::string before_hash = no_hash;
         while (true) {
@@ -137,8 +136,9 @@ private:
             for (const ValuePtr& record : found.items) {
                 const Link link = link_of(*record);
                 if (link.sequence != before.sequence + 1) {
-                    note(Link{.sequence = before.sequence + 1},
-                         fmt::format("it was removed: the next that is there is {}", link.sequence));
+                    note(
+                        Link{.sequence = before.sequence + 1},
+                        fmt::format("it was removed: the next that is there is {}", link.sequence));
                 } else if (link.previous_in_all != before_hash) {
                     note(link, "it does not hold the hash of the one before it in all");
                 }
@@ -177,8 +177,8 @@ private:
             CO_TRY(const Head now, co_await read_head());
             const Link link = link_of(*beyond);
             if (link.sequence <= now.sequence) continue; // taken just now
-            note(link, now.there ? "it was inserted: the head does not know it"
-                                 : "the head was removed");
+            note(link,
+                 now.there ? "it was inserted: the head does not know it" : "the head was removed");
             co_return result<void>{};
         }
         co_return result<void>{};

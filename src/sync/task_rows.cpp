@@ -344,8 +344,8 @@ ValuePtr TransactionProjection::completion(const Event& event, const Instance& o
         Object& body = *task.get_if<Object>();
         if (Value* local = body.find("variables")) leave_out(*local);
     }
-    return std::make_shared<const Value>(Object{
-        {"taskId", id}, {"task", std::move(task)}, {"variables", std::move(variables)}});
+    return std::make_shared<const Value>(
+        Object{{"taskId", id}, {"task", std::move(task)}, {"variables", std::move(variables)}});
 }
 
 void TransactionProjection::refresh_task_execution(std::string_view id, Instance& touched) {

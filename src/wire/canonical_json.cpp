@@ -59,8 +59,8 @@ void append_double(std::string& out, double number) {
         return;
     }
     char buffer[32];
-    const auto [end, ec] =
-        std::to_chars(buffer, buffer + sizeof buffer, std::abs(number), std::chars_format::scientific);
+    const auto [end, ec] = std::to_chars(buffer, buffer + sizeof buffer, std::abs(number),
+                                         std::chars_format::scientific);
     const std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
     const auto e = text.find('e');
     std::string digits(1, text[0]);
@@ -124,7 +124,8 @@ struct Writer {
     }
     void operator()(double value) const {
         if (std::isnan(value)) return wrapped("$numberDouble", "NaN");
-        if (std::isinf(value)) return wrapped("$numberDouble", value < 0 ? "-Infinity" : "Infinity");
+        if (std::isinf(value))
+            return wrapped("$numberDouble", value < 0 ? "-Infinity" : "Infinity");
         append_double(out, value);
     }
     void operator()(const std::string& value) const { append_string(out, value); }

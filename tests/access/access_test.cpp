@@ -106,18 +106,17 @@ protected:
     }
 
     void plant_own(const std::string& domain) {
-        must(context, records.commit(RecordWrite::insert(
-                          data::payments, "payment-" + domain,
-                          Object{{"domainId", domain},
-                                 {"amount", std::int64_t{5}},
-                                 {"currency", "EUR"},
-                                 {"status", "created"},
-                                 {"authorized", std::int64_t{0}},
-                                 {"captured", std::int64_t{0}},
-                                 {"refunded", std::int64_t{0}},
-                                 {"createdAt", Date{1}},
-                                 {"createdBy", "test"},
-                                 {"updatedAt", Date{1}}})));
+        must(context, records.commit(RecordWrite::insert(data::payments, "payment-" + domain,
+                                                         Object{{"domainId", domain},
+                                                                {"amount", std::int64_t{5}},
+                                                                {"currency", "EUR"},
+                                                                {"status", "created"},
+                                                                {"authorized", std::int64_t{0}},
+                                                                {"captured", std::int64_t{0}},
+                                                                {"refunded", std::int64_t{0}},
+                                                                {"createdAt", Date{1}},
+                                                                {"createdBy", "test"},
+                                                                {"updatedAt", Date{1}}})));
         must(context, records.commit(RecordWrite::insert(
                           data::task_snapshots, "snapshot-" + domain,
                           Object{{"sequence", std::int64_t{domain == own ? -1 : -2}},

@@ -10,7 +10,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "data/idempotency_records.hpp"
 #include "data/payment_records.hpp"
 #include "data/schema.hpp"
@@ -67,7 +66,8 @@ struct Till {
         return must(context, payments::verify_payments(records, {}));
     }
     std::string status(std::string id) {
-        return std::string(must(context, service.one(std::move(id)))->at_path("status")->string_or());
+        return std::string(
+            must(context, service.one(std::move(id)))->at_path("status")->string_or());
     }
 
     asio::io_context& context;
@@ -147,9 +147,11 @@ TYPED_TEST_P(PaymentsContract, a_key_stands_for_one_body_and_one_caller) {
     // Members in another order are the same body.
     const Object turned{{"currency", "EUR"}, {"amount", std::int64_t{1050}}, {"domainId", "acme"}};
     auto request = Till::request("k1", "/v1/payments", turned);
-    EXPECT_EQ(Till::id_in(run(this->context, this->till.service.create(request, turned))->body), id);
+    EXPECT_EQ(Till::id_in(run(this->context, this->till.service.create(request, turned))->body),
+              id);
     request.subject = "another";
-    EXPECT_NE(Till::id_in(run(this->context, this->till.service.create(request, turned))->body), id);
+    EXPECT_NE(Till::id_in(run(this->context, this->till.service.create(request, turned))->body),
+              id);
 }
 
 TYPED_TEST_P(PaymentsContract, a_refusal_is_the_keys_answer_too) {
@@ -163,8 +165,9 @@ TYPED_TEST_P(PaymentsContract, a_refusal_is_the_keys_answer_too) {
     EXPECT_EQ(again.error().message(), refused.error().message());
     EXPECT_EQ(this->till.status(id), "authorized");
     // What was wrong with the request itself leaves the key as new.
-    EXPECT_EQ(this->till.act("k4", Action::capture, id, {{"amount", std::int64_t{101}}}).error().code(),
-              ErrorCode::invalid_argument);
+    EXPECT_EQ(
+        this->till.act("k4", Action::capture, id, {{"amount", std::int64_t{101}}}).error().code(),
+        ErrorCode::invalid_argument);
     EXPECT_TRUE(this->till.act("k4", Action::capture, id));
 }
 
@@ -173,8 +176,9 @@ TYPED_TEST_P(PaymentsContract, what_no_payment_may_be_is_refused_with_the_field_
         Object body{{"domainId", "acme"}, {"amount", std::int64_t{100}}, {"currency", "EUR"}};
         for (auto& member : more)
             body.set(member.key, std::move(member.value));
-        const auto answer = run(this->context, this->till.service.create(
-                                                   Till::request("k", "/v1/payments", body), body));
+        const auto answer =
+            run(this->context,
+                this->till.service.create(Till::request("k", "/v1/payments", body), body));
         if (answer || answer.error().code() != ErrorCode::invalid_argument)
             return std::string("accepted");
         return answer.error().detail().substr(0, answer.error().detail().find(':'));
@@ -229,11 +233,13 @@ TYPED_TEST_P(PaymentsContract, callers_with_keys_of_their_own_share_a_payment_wi
     ASSERT_TRUE(this->till.act("k2", Action::authorize, id));
     std::vector<awaitable<result<data::KeptAnswer>>> tasks;
     for (int i = 0; i < 6; ++i) // one of them wins, the others are told the state
-        tasks.push_back((i % 2 ? this->till : other).acting("c" + std::to_string(i), Action::capture, id));
+        tasks.push_back(
+            (i % 2 ? this->till : other).acting("c" + std::to_string(i), Action::capture, id));
     int captured = 0;
     for (const auto& answer : together(this->context, std::move(tasks))) {
         captured += answer.has_value();
-        if (!answer) EXPECT_EQ(answer.error().code(), ErrorCode::conflict) << answer.error().message();
+        if (!answer)
+            EXPECT_EQ(answer.error().code(), ErrorCode::conflict) << answer.error().message();
     }
     EXPECT_EQ(captured, 1);
     std::vector<awaitable<result<data::KeptAnswer>>> refunds;
@@ -249,15 +255,16 @@ TYPED_TEST_P(PaymentsContract, callers_with_keys_of_their_own_share_a_payment_wi
     EXPECT_EQ(this->till.verify().fault_count, 0u);
 }
 
-TYPED_TEST_P(PaymentsContract, a_store_that_fails_at_any_call_leaves_it_done_or_not_and_the_retry_tells) {
+TYPED_TEST_P(PaymentsContract,
+             a_store_that_fails_at_any_call_leaves_it_done_or_not_and_the_retry_tells) {
     using Moment = MortalRecords::Moment;
     int payments = 0;
     for (const bool mortal : {false, true}) {
         for (const Moment moment : {Moment::before, Moment::lost, Moment::after}) {
             for (int fatal = 0;; ++fatal) {
-                const std::string name =
-                    "m" + std::to_string(mortal) + std::to_string(static_cast<int>(moment)) + "." +
-                    std::to_string(fatal);
+                const std::string name = "m" + std::to_string(mortal) +
+                                         std::to_string(static_cast<int>(moment)) + "." +
+                                         std::to_string(fatal);
                 MortalRecords mortal_store(*this->store, fatal, moment, mortal);
                 Till failing(this->context, mortal_store);
                 const auto created = failing.create(name + "c", 500);
@@ -309,8 +316,8 @@ TYPED_TEST_P(PaymentsContract, whatever_many_callers_do_the_balances_are_their_e
                 body.set("amount", static_cast<std::int64_t>(dice.below(400)));
             const std::string name = "k" + std::to_string(key - static_cast<int>(dice.below(3)));
             ++key;
-            tasks.push_back(this->till.acting(name, action, ids[dice.below(ids.size())],
-                                              std::move(body)));
+            tasks.push_back(
+                this->till.acting(name, action, ids[dice.below(ids.size())], std::move(body)));
         }
         for (const auto& answer : together(this->context, std::move(tasks))) {
             done += answer.has_value();
@@ -338,9 +345,10 @@ TYPED_TEST_P(PaymentsContract, verify_names_what_was_done_behind_our_back) {
         must(this->context, this->store->commit(std::move(write)));
     };
     const auto event = [&](int payment, int number) {
-        return must(this->context,
-                    this->store->one(open_payment_events,
-                                     payments::event_id(ids[static_cast<std::size_t>(payment)], number)));
+        return must(
+            this->context,
+            this->store->one(open_payment_events,
+                             payments::event_id(ids[static_cast<std::size_t>(payment)], number)));
     };
     const auto edit = [](const Value& record, std::string_view field, Value value) {
         Object body = record_body(record);
@@ -386,8 +394,7 @@ TYPED_TEST_P(PaymentsContract, a_key_is_forgotten_after_its_time) {
     const Date soon{this->till.clock.utc_us() / 1000 + 23 * 3600 * 1000};
     const Date later{soon.milliseconds + 2 * 3600 * 1000};
     const auto remove = [&](Date now) {
-        return must(this->context,
-                    this->store->remove_expired(data::idempotency_keys, now, 100));
+        return must(this->context, this->store->remove_expired(data::idempotency_keys, now, 100));
     };
     EXPECT_EQ(remove(soon), 0u);
     EXPECT_EQ(this->till.created("k1", 100), id);

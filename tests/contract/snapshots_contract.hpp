@@ -50,22 +50,21 @@ protected:
         write.collection = collections::task_completions;
         write.id = to_string(position);
         write.lsn = lsn;
-        write.body = std::make_shared<const Value>(
-            Object{{"_id", write.id},
-                   {"lsn", static_cast<std::int64_t>(lsn)},
-                   {"ordinal", 3},
-                   {"at", Date{1'700'000'000'000 + static_cast<std::int64_t>(lsn)}},
-                   {"processInstanceId", instance.empty() ? Value() : Value(instance)},
-                   {"executionId", "order-" + instance},
-                   {"domainId", "acme"},
-                   {"taskId", task},
-                   {"task", Object{{"_id", task},
-                                   {"name", "Check"},
-                                   {"variables", Object{}},
-                                   {"sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}}}}},
-                   {"variables", Object{{"amount", 1.5},
-                                        {"big%2Eone", std::int64_t{1} << 60},
-                                        {"when", Date{0}}}}});
+        write.body = std::make_shared<const Value>(Object{
+            {"_id", write.id},
+            {"lsn", static_cast<std::int64_t>(lsn)},
+            {"ordinal", 3},
+            {"at", Date{1'700'000'000'000 + static_cast<std::int64_t>(lsn)}},
+            {"processInstanceId", instance.empty() ? Value() : Value(instance)},
+            {"executionId", "order-" + instance},
+            {"domainId", "acme"},
+            {"taskId", task},
+            {"task", Object{{"_id", task},
+                            {"name", "Check"},
+                            {"variables", Object{}},
+                            {"sync", Object{{"lsn", static_cast<std::int64_t>(lsn)}}}}},
+            {"variables",
+             Object{{"amount", 1.5}, {"big%2Eone", std::int64_t{1} << 60}, {"when", Date{0}}}}});
         auto batch = std::make_shared<ApplyBatch>();
         batch->events.push_back(std::move(write));
         if (durable) {
@@ -90,9 +89,10 @@ protected:
         return must(context, snapshots::verify_snapshots(adapter.records(), std::move(head), {}));
     }
     ValuePtr at(std::int64_t sequence) {
-        return must(context, adapter.records().first(
-                                 {.collection = &data::task_snapshots,
-                                  .where = {{"sequence", RecordCondition::Operator::equal, sequence}}}));
+        return must(context,
+                    adapter.records().first(
+                        {.collection = &data::task_snapshots,
+                         .where = {{"sequence", RecordCondition::Operator::equal, sequence}}}));
     }
     ValuePtr stored(std::string id) {
         return must(context, adapter.records().one(data::task_snapshots, std::move(id)));
@@ -135,7 +135,8 @@ TYPED_TEST_P(SnapshotsContract, completed_tasks_become_links_that_anybody_can_ch
         const auto text = [&](const char* key) {
             return std::string(shown.at_path(key)->string_or());
         };
-        auto& [number, hash] = chains.try_emplace(text("chain"), 0, snapshots::no_hash).first->second;
+        auto& [number, hash] =
+            chains.try_emplace(text("chain"), 0, snapshots::no_hash).first->second;
         EXPECT_EQ(text("previousHash"), hash);
         EXPECT_EQ(text("previousInAll"), in_all);
         EXPECT_EQ(shown.at_path("number")->integer_or(), ++number);
@@ -147,13 +148,14 @@ TYPED_TEST_P(SnapshotsContract, completed_tasks_become_links_that_anybody_can_ch
         hash = in_all = text("hash");
     }
     EXPECT_EQ(chains.size(), 3u);
-    const auto& content = *snapshots::shown_snapshot(*this->at(1)).at_path("content");
-    EXPECT_EQ(to_json(content),
-              R"({"domainId":"acme","executionId":"order-i1","id":"101-3","position":"101-3",)"
-              R"("processInstanceId":"i1","reason":"completed","takenAt":"2023-11-14T22:13:20.101Z",)"
-              R"("takenBy":null,"task":{"id":"t1","name":"Check","variables":{}},"taskId":"t1",)"
-              R"("variables":{"amount":1.5,"big.one":{"$numberLong":"1152921504606846976"},)"
-              R"("when":"1970-01-01T00:00:00.000Z"}})");
+    const Value first = snapshots::shown_snapshot(*this->at(1));
+    EXPECT_EQ(
+        to_json(*first.at_path("content")),
+        R"({"domainId":"acme","executionId":"order-i1","id":"101-3","position":"101-3",)"
+        R"("processInstanceId":"i1","reason":"completed","takenAt":"2023-11-14T22:13:20.101Z",)"
+        R"("takenBy":null,"task":{"id":"t1","name":"Check","variables":{}},"taskId":"t1",)"
+        R"("variables":{"amount":1.5,"big.one":{"$numberLong":"1152921504606846976"},)"
+        R"("when":"1970-01-01T00:00:00.000Z"}})");
     const auto report = this->verify();
     EXPECT_EQ(report.snapshots, 9u);
     EXPECT_EQ(report.chains, 3u);
@@ -172,8 +174,9 @@ TYPED_TEST_P(SnapshotsContract, what_was_written_down_is_taken_once_and_not_befo
     EXPECT_EQ(this->take_all(), 0u);
     EXPECT_EQ(this->verify().snapshots, 3u);
     EXPECT_FALSE(this->verify().first);
-    EXPECT_EQ(must(this->context, this->adapter.documents().count(collections::task_completions, {})),
-              0u);
+    EXPECT_EQ(
+        must(this->context, this->adapter.documents().count(collections::task_completions, {})),
+        0u);
 }
 
 TYPED_TEST_P(SnapshotsContract, a_store_that_fails_at_any_call_loses_none_and_takes_none_twice) {
@@ -185,8 +188,8 @@ TYPED_TEST_P(SnapshotsContract, a_store_that_fails_at_any_call_loses_none_and_ta
                 for (int i = 0; i < 3; ++i, ++expected)
                     this->complete("i" + std::to_string(i % 2), "t", ++lsn);
                 MortalRecords failing(this->adapter.records(), fatal, moment, mortal);
-                snapshots::TaskSnapshots service({failing, this->adapter.documents(), this->clock,
-                                                  this->random, "engine"});
+                snapshots::TaskSnapshots service(
+                    {failing, this->adapter.documents(), this->clock, this->random, "engine"});
                 (void)run(this->context, service.take_completed());
                 this->take_all(); // the next process
                 const auto report = this->verify();
@@ -226,12 +229,12 @@ TYPED_TEST_P(SnapshotsContract, takers_at_a_time_make_one_chain) {
     asio::co_spawn(this->context, this->service.take_completed(), count);
     asio::co_spawn(this->context, other.take_completed(), count);
     for (int i = 0; i < 6; ++i)
-        asio::co_spawn(this->context,
-                       other.take({.subject = "tester",
-                                   .key = "k" + std::to_string(i / 2),
-                                   .fingerprint = "f"},
-                                  "open"),
-                       count);
+        asio::co_spawn(
+            this->context,
+            other.take(
+                {.subject = "tester", .key = "k" + std::to_string(i / 2), .fingerprint = "f"},
+                "open"),
+            count);
     this->context.restart();
     while (ended < 8 && this->context.run_one() > 0) {
     }
@@ -263,10 +266,10 @@ TYPED_TEST_P(SnapshotsContract, on_demand_it_holds_the_task_and_its_executions_v
                                              {"variables", Object{{"x%2Ey", "z"}}},
                                              {"sync", Object{{"lsn", std::int64_t{42}}}}});
     const auto take = [&](std::string key, std::string task) {
-        return run(this->context, this->service.take({.subject = "tester",
-                                                      .key = std::move(key),
-                                                      .fingerprint = "f"},
-                                                     std::move(task)));
+        return run(
+            this->context,
+            this->service.take({.subject = "tester", .key = std::move(key), .fingerprint = "f"},
+                               std::move(task)));
     };
     EXPECT_EQ(take("k0", "none").error().code(), ErrorCode::not_found);
     EXPECT_EQ(must(this->context, this->service.domain_of("t1")), "acme");
@@ -283,7 +286,8 @@ TYPED_TEST_P(SnapshotsContract, on_demand_it_holds_the_task_and_its_executions_v
     EXPECT_EQ(*shown.at_path("content.task.variables"), Value(Object{{"a$b", 1}}));
     EXPECT_FALSE(shown.at_path("content.task.sync"));
     const auto listed = [&](snapshots::TaskSnapshots::Wish wish, Scope scope) {
-        return must(this->context, this->service.list(std::move(wish), std::move(scope))).items.size();
+        return must(this->context, this->service.list(std::move(wish), std::move(scope)))
+            .items.size();
     };
     EXPECT_EQ(listed({.task_id = "t1"}, Scope::everything()), 2u);
     EXPECT_EQ(listed({.execution_id = "order-1"}, {.domains = {"acme"}}), 2u);
@@ -303,8 +307,8 @@ TYPED_TEST_P(SnapshotsContract, no_port_method_changes_one) {
               ErrorCode::unsupported);
     EXPECT_EQ(code(RecordWrite::erase(data::task_snapshots, record_id(*record), 1)),
               ErrorCode::unsupported);
-    EXPECT_EQ(must(this->context, data::remove_expired(this->adapter.records(),
-                                                       Date{std::int64_t{1} << 50})),
+    EXPECT_EQ(must(this->context,
+                   data::remove_expired(this->adapter.records(), Date{std::int64_t{1} << 50})),
               0u);
 }
 
@@ -349,13 +353,15 @@ TYPED_TEST_P(SnapshotsContract, one_that_was_made_anew_with_its_hashes_breaks_wh
         const ValuePtr record = this->at(sequence);
         Object forged = this->forged(*record, "Check", "Chuck");
         // Put there as if it were new, so that its version tells nothing.
-        this->commit({RecordWrite::erase(open_snapshots, record_id(*record), record_version(*record))});
+        this->commit(
+            {RecordWrite::erase(open_snapshots, record_id(*record), record_version(*record))});
         this->commit({RecordWrite::insert(open_snapshots, record_id(*record), forged)});
         const auto report = this->verify();
         ASSERT_TRUE(report.first) << sequence;
         EXPECT_EQ(report.first->sequence, std::min<std::int64_t>(sequence + 1, 9)) << sequence;
         this->commit({RecordWrite::erase(open_snapshots, record_id(*record), 1)});
-        this->commit({RecordWrite::insert(open_snapshots, record_id(*record), record_body(*record))});
+        this->commit(
+            {RecordWrite::insert(open_snapshots, record_id(*record), record_body(*record))});
         ASSERT_FALSE(this->verify().first);
     }
 }
@@ -437,7 +443,8 @@ TYPED_TEST_P(SnapshotsContract, reordered_ones_are_found) {
     EXPECT_EQ(report.first->sequence, 4);
 }
 
-TYPED_TEST_P(SnapshotsContract, without_its_head_or_against_a_head_that_was_kept_all_is_in_question) {
+TYPED_TEST_P(SnapshotsContract,
+             without_its_head_or_against_a_head_that_was_kept_all_is_in_question) {
     this->three_chains();
     const auto before = this->verify();
     const std::string kept = std::to_string(before.head_sequence) + ":" + before.head_hash;
@@ -453,21 +460,22 @@ TYPED_TEST_P(SnapshotsContract, without_its_head_or_against_a_head_that_was_kept
                   .error()
                   .code(),
               ErrorCode::invalid_argument);
-    const auto head = must(this->context, this->adapter.records().one(data::snapshot_heads, "head"));
+    const auto head =
+        must(this->context, this->adapter.records().one(data::snapshot_heads, "head"));
     this->commit({RecordWrite::erase(data::snapshot_heads, "head", record_version(*head))});
     ASSERT_TRUE(this->verify().first);
     EXPECT_EQ(this->verify().first->what, "the head was removed");
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    SnapshotsContract, completed_tasks_become_links_that_anybody_can_check,
-    what_was_written_down_is_taken_once_and_not_before_it_is_durable,
-    a_store_that_fails_at_any_call_loses_none_and_takes_none_twice, takers_at_a_time_make_one_chain,
-    on_demand_it_holds_the_task_and_its_executions_variables, no_port_method_changes_one,
-    a_changed_snapshot_is_found_and_named,
-    one_that_was_made_anew_with_its_hashes_breaks_what_follows,
-    a_removed_one_is_found_be_it_the_first_the_last_or_a_whole_chain, an_inserted_one_is_found,
-    reordered_ones_are_found,
-    without_its_head_or_against_a_head_that_was_kept_all_is_in_question);
+REGISTER_TYPED_TEST_SUITE_P(SnapshotsContract, completed_tasks_become_links_that_anybody_can_check,
+                            what_was_written_down_is_taken_once_and_not_before_it_is_durable,
+                            a_store_that_fails_at_any_call_loses_none_and_takes_none_twice,
+                            takers_at_a_time_make_one_chain,
+                            on_demand_it_holds_the_task_and_its_executions_variables,
+                            no_port_method_changes_one, a_changed_snapshot_is_found_and_named,
+                            one_that_was_made_anew_with_its_hashes_breaks_what_follows,
+                            a_removed_one_is_found_be_it_the_first_the_last_or_a_whole_chain,
+                            an_inserted_one_is_found, reordered_ones_are_found,
+                            without_its_head_or_against_a_head_that_was_kept_all_is_in_question);
 
 } // namespace netbuild::test

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <string>
+#include <string_view>
 
+#include "base/result.hpp"
 #include "model/value.hpp"
 
 namespace netbuild {
@@ -12,5 +14,8 @@ namespace netbuild {
 /// for: integers beyond ±2^53 are {"$numberLong":"…"}, and NaN and the infinities
 /// {"$numberDouble":"…"}.
 [[nodiscard]] std::string canonical_json(const Value& value);
+/// Such a text to a Value: as parse_json(), but a number is what a double makes of it, however many
+/// digits it has. What was wrapped stays so.
+[[nodiscard]] result<Value> parse_canonical_json(std::string_view text, int depth_max = 100);
 
 } // namespace netbuild
