@@ -32,6 +32,7 @@ void PaymentRoutes::add_to(Routes& routes) {
 
 awaitable<result<ValuePtr>> PaymentRoutes::admitted(Call& call) {
     const std::string& id = call.segment("paymentId");
+    if (payments::holds_card_number(id)) co_return fail(ErrorCode::not_found, "payment");
     CO_TRY(const ValuePtr payment, co_await payments_.one(id));
     CO_TRY_VOID(call.admit(payment->at_path("domainId")->string_or(), "payment " + id));
     co_return payment;

@@ -28,7 +28,7 @@ constexpr Field amount_fields[] = {amount_field, reason_field, reference_field};
 constexpr Field plain_fields[] = {reason_field, reference_field};
 
 Error refuse(std::string_view field, std::string_view must) {
-    return netbuild::fail(ErrorCode::invalid_argument, fmt::format("{}: {}", field, must));
+    return fail(ErrorCode::invalid_argument, fmt::format("{}: {}", field, must));
 }
 
 std::string_view text_in(const Object& object, std::string_view key) {
@@ -95,7 +95,7 @@ result<State> state_of(const Value& record) {
     const Value* status = record.at_path("status");
     State state;
     state.status = parse_status(status ? status->string_or() : std::string_view{});
-    if (!state.status) return netbuild::fail(ErrorCode::corrupt, "a payment without a status");
+    if (!state.status) return fail(ErrorCode::corrupt, "a payment without a status");
     const auto& object = *record.get_if<Object>();
     state.balances = {integer_in(object, "amount"), integer_in(object, "authorized"),
                       integer_in(object, "captured"), integer_in(object, "refunded")};
@@ -214,7 +214,7 @@ awaitable<result<ValuePtr>> Payments::one(std::string payment_id) {
     // An id that no store takes is one that no payment has.
     auto found = co_await ports_.records.one(data::payments, payment_id);
     if (!found && found.error().code() == ErrorCode::not_found)
-        co_return netbuild::fail(ErrorCode::not_found, "payment " + payment_id);
+        co_return fail(ErrorCode::not_found, "payment " + payment_id);
     co_return found;
 }
 
@@ -229,7 +229,7 @@ awaitable<result<RecordPage>> Payments::list(Wish wish, Scope scope) {
         co_return refuse("status", fmt::format("must be one of {}", data::payment_statuses));
     if (!wish.domain_id.empty()) {
         if (!scope.admits(wish.domain_id))
-            co_return netbuild::fail(ErrorCode::not_found, "domain " + wish.domain_id);
+            co_return fail(ErrorCode::not_found, "domain " + wish.domain_id);
         query.where.push_back({"domainId", Op::equal, wish.domain_id});
     } else if (!scope.all) {
         query.where.push_back(

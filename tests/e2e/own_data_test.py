@@ -71,6 +71,22 @@ class Server:
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
+def as_described(server, name, value):
+    """The members that the API file requires and names."""
+    schemas = server.api.get("/openapi.json")["components"]["schemas"]
+    parts = [schemas[name]]
+    while any("allOf" in part or "$ref" in part for part in parts):
+        parts = [inner for part in parts for inner in
+                 (part.get("allOf") or ([schemas[part["$ref"].rsplit("/", 1)[1]]] if "$ref" in part else [part]))]
+    required = {field for part in parts for field in part.get("required", [])}
+    check(f"{name} has all that it must", required and required <= set(value), (required, value))
+    types = {"integer": int, "string": str, "object": dict}
+    for part in parts:
+        for field, rule in part["properties"].items():
+            if field in value and rule.get("type") in types:
+                check(f"{name}.{field} is {rule['type']}", isinstance(value[field], types[rule["type"]]), value[field])
+
+
 def payments(server):
     new = {"domainId": "acme", "amount": 1050, "currency": "EUR", "metadata": {"cart": ["a", {"n": 1}]}}
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
@@ -80,6 +96,7 @@ def payments(server):
     payment = json.loads(created)
     check("201 with the payment", status == 201 and payment["status"] == "created" and payment["exponent"] == 2, created)
     path = f"/v1/payments/{payment['id']}"
+    as_described(server, "Payment", payment)
     told = [("/v1/payments", new, "create-1", created)]
     for action, body, expected in [("capture", {}, 409), ("authorize", {}, 200), ("capture", {"amount": 1000}, 200),
                                    ("refund", {"amount": 250, "reason": "late"}, 200), ("refund", {"amount": 751}, 400),
@@ -123,6 +140,8 @@ def refusals(server):
         check(f"key {key} is 400", status == 400 and json.loads(answer)["field"] == "Idempotency-Key" and b"4111" not in answer, answer)
     for path in ("/v1/payments?status=open", "/v1/payments?color=x", "/v1/payments?cursor=x", "/v1/snapshots?limit=0", "/v1/snapshots?x=1"):
         check(f"{path} is 400", server.api.request("GET", path)[0] == 400)
+    status, body, _ = server.api.request("GET", "/v1/payments/" + CARD.replace(" ", ""))
+    check("a card number as an id is not told again", status == 404 and "4111" not in body["detail"], body)
     for path in ("/v1/payments/none", "/v1/payments/none/events", "/v1/snapshots/none"):
         check(f"{path} is 404", server.api.request("GET", path)[0] == 404)
     check("an action on none is 404", server.raw("/v1/payments/none/capture", {}, "k")[0] == 404)
@@ -155,7 +174,9 @@ def snapshots(server):
     check("once a key", server.raw(f"/v1/tasks/{task_id}/snapshots", {}, "snap-1")[1] == taken)
     of_task = server.api.get(f"/v1/snapshots?taskId={task_id}")["items"]
     check("the task has two", [s["content"]["reason"] for s in of_task] == ["requested", "completed"], of_task)
+    as_described(server, "SnapshotPlace", json.loads(taken))
     items = server.api.get("/v1/snapshots?limit=500")["items"]
+    as_described(server, "Snapshot", server.api.get(f"/v1/snapshots/{items[0]['id']}"))
     before, chains = "0" * 64, {}
     for one in sorted(items, key=lambda s: s["sequence"]):
         check("content hash", hashlib.sha256(canonical(one["content"])).hexdigest() == one["contentHash"], one)
