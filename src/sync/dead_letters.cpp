@@ -51,7 +51,7 @@ result<void> Pipeline::attempt(Projector& projector, const Transaction& transact
     }
 }
 
-bool Pipeline::drained() const { return !applying_ && !held_ && !worth_applying(); }
+bool Pipeline::drained() const { return !busy() && !held_ && !worth_applying(); }
 
 awaitable<result<void>> Pipeline::drain() {
     while (!drained())
@@ -213,7 +213,7 @@ awaitable<result<void>> Pipeline::answer_letter(const Value& letter) {
     // With the documents in one batch, and after them.
     open_.letters.push_back(letter_write(std::move(answered)));
     changed_.notify_all();
-    while (!open_.letters.empty() || applying_)
+    while (!open_.letters.empty() || busy())
         CO_TRY_VOID(co_await changed_.wait());
     co_return result<void>{};
 }

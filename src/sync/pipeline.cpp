@@ -7,6 +7,7 @@
 #include <variant>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
@@ -67,7 +68,7 @@ awaitable<result<void>> Pipeline::run() {
             progress_.notify();
             // Each of them ends only by a failure, or when all is done: then the others are
             // stopped.
-            auto first = co_await (produce() || apply() || load() || answer_letters());
+            auto first = co_await (produce() || apply() || deliver() || load() || answer_letters());
             outcome = std::visit([](auto&& ended) { return std::move(ended); }, std::move(first));
         }
         large_.reset();
@@ -103,8 +104,8 @@ awaitable<result<void>> Pipeline::produce() {
         source_ended_ = batch->end;
         changed_.notify_all();
     }
-    // The applier says when everything is durable, published and confirmed.
-    while (applying_ || worth_applying())
+    // Until everything is durable, published and confirmed.
+    while (busy() || worth_applying())
         CO_TRY_VOID(co_await changed_.wait());
     co_return result<void>{};
 }
@@ -180,7 +181,9 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     while (full())
         CO_TRY_VOID(co_await changed_.wait());
     if (poisoned_ && poisoned_->position == transaction.position) CO_TRY_VOID(co_await drain());
-    CO_TRY_VOID(co_await load_documents(transaction));
+    // Mostly nothing of what was fetched has left the cache.
+    if (transaction.extent != Extent::whole || prefetched_ != cache_.removals())
+        CO_TRY_VOID(co_await load_documents(transaction));
     while (needs_load(transaction)) {
         CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
         CO_TRY_VOID(co_await load_documents(transaction));
@@ -230,6 +233,12 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     std::move(events.documents.begin(), events.documents.end(), std::back_inserter(open_.events));
     std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
     if (!applying_) changed_.notify_all();
+    rows_since_turn_ += transaction.size();
+    if (busy() && rows_since_turn_ >= options_.turn_rows) {
+        // The batch on its way may have arrived: the store is not to wait for the projection.
+        rows_since_turn_ = 0;
+        co_await asio::post(ports_.executor, asio::use_awaitable);
+    }
     co_return result<void>{};
 }
 
@@ -294,14 +303,20 @@ awaitable<result<void>> Pipeline::put_documents(std::set<DocumentKey> missing) {
 
 /// One round trip for many transactions; what leaves the cache before its turn is loaded again.
 awaitable<result<void>> Pipeline::prefetch(const std::vector<Transaction>& transactions) {
+    prefetched_.reset();
     while (true) {
         std::set<DocumentKey> missing;
+        bool all = true;
         for (const Transaction& transaction : transactions) {
             if (transaction.extent != Extent::whole) continue;
             projector_.collect_missing(transaction, transaction.position > history_end_, missing);
-            if (missing.size() >= options_.cache_documents_max / 2) break;
+            all = missing.size() < options_.cache_documents_max / 2;
+            if (!all) break;
         }
-        if (missing.empty()) co_return result<void>{};
+        if (missing.empty()) {
+            if (all) prefetched_ = cache_.removals();
+            co_return result<void>{};
+        }
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
         if (cache_.size() >= options_.cache_documents_max) co_return result<void>{};
     }
@@ -341,13 +356,13 @@ awaitable<result<void>> Pipeline::apply() {
             CO_TRY_VOID(co_await apply_one(std::exchange(open_, Batch{.upto = open_.upto})));
             continue;
         }
-        if (open_.upto > progress_.applied) { // an idle stream moved on: the model is that fresh
+        if (!delivery_ &&
+            open_.upto > progress_.applied) { // an idle stream moved on: the model is that fresh
             progress_.applied = progress_.published = open_.upto;
             progress_.notify();
         }
         if (open_.upto <= checkpointed_) {
-            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
-            if (!worth_applying()) CO_TRY_VOID(co_await publish({}));
+            CO_TRY_VOID(co_await changed_.wait());
             continue;
         }
         const auto due = checkpointed_at_ + options_.idle_checkpoint_interval;
@@ -382,15 +397,34 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     progress_.documents += writes->parts.size() + writes->documents.size();
     ++progress_.batches;
     progress_.notify();
-    CO_TRY_VOID(co_await publish(std::move(batch.stream)));
-    progress_.published = std::max(progress_.published, batch.upto);
-    ports_.source.confirm(checkpointed_);
-    progress_.confirmed = checkpointed_;
-    cache_.written(*writes);
+    while (delivery_) // the bus is a batch behind
+        CO_TRY_VOID(co_await changed_.wait());
+    delivery_ = Delivery{std::move(writes), std::move(batch.stream), batch.upto};
     applying_ = false;
     changed_.notify_all();
-    progress_.notify();
+    // Events leave before the next batch is made up.
+    co_await asio::post(ports_.executor, asio::use_awaitable);
     co_return result<void>{};
+}
+
+/// Publishes and confirms what is durable, while the store has the next batch.
+awaitable<result<void>> Pipeline::deliver() {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    while (true) {
+        if (!delivery_) {
+            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
+            if (!delivery_) CO_TRY_VOID(co_await publish({}));
+            continue;
+        }
+        CO_TRY_VOID(co_await publish(std::move(delivery_->stream)));
+        progress_.published = std::max(progress_.published, delivery_->upto);
+        ports_.source.confirm(delivery_->upto);
+        progress_.confirmed = delivery_->upto;
+        cache_.written(*delivery_->writes);
+        delivery_.reset();
+        changed_.notify_all();
+        progress_.notify();
+    }
 }
 
 /// False: the stream had lost entries and took nothing; `stream_last_` is where it ends now.

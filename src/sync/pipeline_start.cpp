@@ -71,6 +71,7 @@ awaitable<result<void>> Pipeline::start() {
     if (progress_.state != State::standby) progress_.state = State::starting;
     cache_.clear();
     open_ = {};
+    delivery_.reset();
     applying_ = source_ended_ = held_ = trying_alone_ = false;
     snapshot_.reset();
     definitions_loaded_ = false;

@@ -69,7 +69,7 @@ Object TransactionProjection::definition_of(const Row& row) {
 
 void TransactionProjection::emit_transition(Instance& instance, std::string_view before,
                                             std::string_view after) {
-    if (before == after) return;
+    if (before == after || !emits(instance)) return;
     const CachedDocument& execution = *instance.execution;
     const Object& defined = execution.object("definition");
     const auto member = [&](const Value* value) { return value ? *value : Value(); };

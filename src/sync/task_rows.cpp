@@ -106,7 +106,8 @@ void TransactionProjection::history_task(const Row& row) {
         set("deleteReason", nullptr);
         set("variables", Object{});
         owner.tasks_changed = true;
-        emit(owner, rank_task_created, "task:created", task_particulars(id, document));
+        if (emits(owner))
+            emit(owner, rank_task_created, "task:created", task_particulars(id, document));
     }
     if (row.has_text(Column::end_time)) {
         set("durationMs", int64(row.cell(Column::duration)));
@@ -129,10 +130,12 @@ void TransactionProjection::end_task(Task& task, std::string_view id, bool compl
     task.changed = true;
     Instance& owner = owner_of(task, id);
     owner.tasks_changed = true;
-    Object particulars = task_particulars(id, document);
-    particulars.append("deleteReason", *document.find("deleteReason"));
-    emit(owner, rank_task_ended, completed ? "task:completed" : "task:cancelled",
-         std::move(particulars));
+    if (emits(owner)) {
+        Object particulars = task_particulars(id, document);
+        particulars.append("deleteReason", *document.find("deleteReason"));
+        emit(owner, rank_task_ended, completed ? "task:completed" : "task:cancelled",
+             std::move(particulars));
+    }
     erase_entry(owner, id);
 }
 
@@ -256,7 +259,7 @@ void TransactionProjection::variable(const Row& row) {
     if (row.operation != RowOperation::insert)
         return; // an update's event is its act_hi_detail row's
     Instance& owner = instance(row.text(Column::proc_inst_id));
-    if (!usable(owner)) return;
+    if (!usable(owner) || !emits(owner)) return;
     emit_variable(owner, "variable:created", row.text(Column::id), row.text(Column::name),
                   row.text(Column::var_type), row.text(Column::execution_id),
                   row.text(Column::task_id), value ? &*value : nullptr);

@@ -239,11 +239,15 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
     return &task;
 }
 
+bool TransactionProjection::emits(const Instance& instance) const {
+    if (mode_ == Mode::snapshot || instance.replayed) return false;
+    // Of an instance that the model does not have, nobody could say whose it is.
+    return !instance.execution || instance.execution->exists();
+}
+
 void TransactionProjection::emit(Instance& instance, int rank, std::string_view type,
                                  Object particulars) {
-    if (mode_ == Mode::snapshot || instance.replayed) return;
-    // Of an instance that the model does not have, nobody could say whose it is.
-    if (instance.execution && !instance.execution->exists()) return;
+    if (!emits(instance)) return;
     instance.events.push_back({rank, 0, std::string(type), std::move(particulars)});
     instance.changed =
         true; // an event always moves its instance's `sync`, so that a replay is seen

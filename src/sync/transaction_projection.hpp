@@ -99,6 +99,8 @@ private:
     [[nodiscard]] bool usable(Instance& instance);
     Task* task(std::string_view id, std::string_view instance_id);
     static void sort_by_rank(std::vector<Event>& events);
+    /// False if emit() would drop what it is given.
+    [[nodiscard]] bool emits(const Instance& instance) const;
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
     /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
     [[nodiscard]] static Value kept(const Cell& cell, const Value* known);

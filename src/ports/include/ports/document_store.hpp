@@ -43,6 +43,9 @@ struct DocumentWrite {
     std::string id;
     std::uint64_t lsn = 0; // Position::number
     ValuePtr body;         // an Object; null for erase
+    /// For replace: the store had no document of that id when the writer last looked. A store may
+    /// try an insert first; the outcome is the same if it is wrong.
+    bool expected_new = false;
     /// Writes of one partition (a process instance) are applied in order; others may be parallel.
     std::string_view partition; // points into the body or the id
 };

@@ -70,6 +70,12 @@ private:
         /// Dead letters whose state has changed.
         std::vector<DocumentWrite> letters;
     };
+    /// What is durable and not yet in the event stream.
+    struct Delivery {
+        std::shared_ptr<const ApplyBatch> writes;
+        std::vector<StreamEventPtr> stream;
+        Position upto;
+    };
     /// What a piece of a large transaction has to know of the rest.
     struct Share {
         const ErasedJobs* erased_elsewhere = nullptr;
@@ -144,6 +150,9 @@ private:
     [[nodiscard]] static DocumentWrite letter_write(Object letter);
     awaitable<result<void>> apply();
     awaitable<result<void>> apply_one(Batch batch);
+    awaitable<result<void>> deliver();
+    /// A batch is on its way to the store, or from there to the event stream.
+    [[nodiscard]] bool busy() const noexcept { return applying_ || delivery_; }
     awaitable<result<void>> publish(std::vector<StreamEventPtr> events);
     awaitable<result<bool>> append(const std::vector<StreamEventPtr>& events);
     awaitable<result<void>> check_bus();
@@ -179,7 +188,11 @@ private:
     /// taken.
     Position history_end_;
     Batch open_;
-    bool applying_ = false;
+    bool applying_ = false; // a batch is on its way to the store
+    std::optional<Delivery> delivery_;
+    std::size_t rows_since_turn_ = 0;
+    /// The cache's removals when all that the source's last transactions need was in it.
+    std::optional<std::uint64_t> prefetched_;
     /// Documents wait for their events: no batch may be taken.
     bool held_ = false;
     std::unique_ptr<LargeTransaction> large_; // that is coming in
