@@ -115,12 +115,11 @@ result<Step> plan(const State& state, Action action, std::optional<std::int64_t>
     }
     if (!possible)
         return fail(ErrorCode::conflict,
-                              fmt::format("the payment is {}: to {} it, it must be {}",
-                                          state.status ? status_name(*state.status) : "not there",
-                                          action_name(action), origins(action)));
+                    fmt::format("the payment is {}: to {} it, it must be {}",
+                                state.status ? status_name(*state.status) : "not there",
+                                action_name(action), origins(action)));
     if (!taken)
-        return fail(ErrorCode::invalid_argument,
-                              fmt::format("amount: must be 1 to {}", most));
+        return fail(ErrorCode::invalid_argument, fmt::format("amount: must be 1 to {}", most));
     return Step{taken->to, amount.value_or(most)};
 }
 
@@ -132,10 +131,10 @@ result<State> after(const State& state, Action action, std::int64_t amount, Stat
                range_of(one.condition, next.balances).holds(amount);
     });
     if (!legal || (action == Action::create && (amount < 1 || amount > amount_max)))
-        return fail(
-            ErrorCode::corrupt,
-            fmt::format("{} of {} from {} to {} is no transition", action_name(action), amount,
-                        state.status ? status_name(*state.status) : "nothing", status_name(to)));
+        return fail(ErrorCode::corrupt,
+                    fmt::format("{} of {} from {} to {} is no transition", action_name(action),
+                                amount, state.status ? status_name(*state.status) : "nothing",
+                                status_name(to)));
     next.status = to;
     if (action == Action::authorize) next.balances.authorized = amount;
     if (action == Action::capture) next.balances.captured = amount;

@@ -300,7 +300,7 @@ TYPED_TEST_P(PaymentsContract,
 TYPED_TEST_P(PaymentsContract, whatever_many_callers_do_the_balances_are_their_events) {
     Random dice(20260101);
     std::vector<std::string> ids;
-    for (int i = 0; i < 4; ++i)
+    for (int i = 0; i < 15; ++i)
         ids.push_back(this->till.created("p" + std::to_string(i),
                                          static_cast<std::int64_t>(1 + dice.below(1000))));
     constexpr Action actions[] = {Action::authorize, Action::capture, Action::refund,
@@ -330,7 +330,7 @@ TYPED_TEST_P(PaymentsContract, whatever_many_callers_do_the_balances_are_their_e
         const auto report = this->till.verify();
         ASSERT_EQ(report.fault_count, 0u) << report.faults.front().what;
     }
-    EXPECT_GT(done, 10);
+    EXPECT_GE(done, 10); // the rest is misused keys and what no state allows
 }
 
 TYPED_TEST_P(PaymentsContract, verify_names_what_was_done_behind_our_back) {
