@@ -83,7 +83,7 @@ def as_described(server, name, value):
     types = {"integer": int, "string": str, "object": dict}
     for part in parts:
         for field, rule in part["properties"].items():
-            if field in value and rule.get("type") in types:
+            if field in value and isinstance(rule.get("type"), str) and rule["type"] in types:
                 check(f"{name}.{field} is {rule['type']}", isinstance(value[field], types[rule["type"]]), value[field])
 
 
