@@ -194,6 +194,7 @@ result<sync::PipelineOptions> pipeline_options(const Configuration& configuratio
         static_cast<std::size_t>(configuration.integer("projection.active_tasks_max"));
     options.projection.bytes_inline_max =
         static_cast<std::size_t>(configuration.integer("projection.bytes_inline_max"));
+    options.projection.task_snapshots = configuration.text("projection.task_snapshots") == "true";
     options.projection.retention = configuration.text("projection.retention") == "follow"
                                        ? sync::Retention::follow
                                        : sync::Retention::keep;

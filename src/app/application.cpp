@@ -15,8 +15,10 @@
 #include "health.hpp"
 #include "http/auth_routes.hpp"
 #include "http/domain_routes.hpp"
+#include "http/payment_routes.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
+#include "http/snapshot_routes.hpp"
 #include "model_clocks.hpp"
 #include "runtime/task_group.hpp"
 #include "status.hpp"
@@ -225,6 +227,7 @@ namespace {
 
 constexpr std::chrono::minutes event_retention_interval{1}, expired_records_interval{5};
 constexpr std::chrono::milliseconds load_report_interval{500};
+constexpr std::chrono::milliseconds snapshots_interval{100}, snapshots_retry{1000};
 
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
                                     Clock::duration keep) {
@@ -251,6 +254,32 @@ awaitable<result<void>> remove_expired_records(RecordStore& records, Clock& cloc
         CO_TRY_VOID(co_await clock.sleep(expired_records_interval));
         const auto removed = co_await data::remove_expired(records, Date{clock.utc_us() / 1000});
         if (!removed) log::warning("what expired stays for now: {}", removed.error().message());
+    }
+}
+
+/// Follows the capture: what completed is in a snapshot soon after it is in the read model.
+awaitable<result<void>> take_snapshots(snapshots::TaskSnapshots& snapshots,
+                                       const sync::Progress& progress, Clock& clock) {
+    std::optional<Position> looked_at; // a worker before us may have left some
+    bool trouble = false;
+    while (true) {
+        const Position applied = progress.applied;
+        if (applied == looked_at) {
+            CO_TRY_VOID(co_await clock.sleep(snapshots_interval));
+            continue;
+        }
+        const auto taken = co_await snapshots.take_completed();
+        if (!taken) {
+            if (taken.error().error_class() == ErrorClass::cancelled)
+                co_return std::move(taken).error();
+            if (!std::exchange(trouble, true))
+                log::warning("snapshots wait: {}", taken.error().message());
+            CO_TRY_VOID(co_await clock.sleep(snapshots_retry));
+            continue;
+        }
+        if (*taken > 0) continue;
+        trouble = false;
+        looked_at = applied;
     }
 }
 
@@ -293,6 +322,11 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::AuthRoutes auth(identity());
     data::Domains domains(*impl.records, impl.clock);
     http::DomainRoutes domain_routes(domains);
+    payments::Payments payments({*impl.records, impl.clock, impl.random});
+    http::PaymentRoutes payment_routes(payments);
+    snapshots::TaskSnapshots snapshots(
+        {*impl.records, *impl.store, impl.clock, impl.random, impl.options.engine});
+    http::SnapshotRoutes snapshot_routes(snapshots);
     const bool token = impl.configuration.text("http.auth") == "token";
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
@@ -303,6 +337,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr});
     auth.add_to(routes);
     domain_routes.add_to(routes);
+    payment_routes.add_to(routes);
+    snapshot_routes.add_to(routes);
     http::Server server(
         impl.executor,
         {.host = impl.configuration.text("http.host"),
@@ -318,6 +354,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
         if (slot_watch) tasks.spawn("slot watch", slot_watch->run());
+        tasks.spawn("snapshots", take_snapshots(snapshots, impl.progress, impl.clock));
         tasks.spawn("rates", impl.rates.follow(impl.progress, impl.clock));
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
         tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,

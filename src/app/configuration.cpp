@@ -99,6 +99,8 @@ constexpr SettingInfo all_settings[] = {
      "Bytes, File and Object values up to it are stored whole"},
     {"projection.retention", text, "keep", "", false, "keep|follow",
      "what Camunda's history clean-up does to documents"},
+    {"projection.task_snapshots", boolean, "true", "", false, "",
+     "completed tasks are kept as they were"},
     {"load.rows_per_second", integer, "0", "", false, "",
      "what a load reads from the engine's database at most; 0: as fast as it goes"},
     {"verify.interval", duration, "24h", "", false, "",

@@ -121,7 +121,9 @@ void add_verify(Registry registry) {
                       "load what differs anew, through the worker that captures");
     command->add_flag("--content-hash", options->hash,
                       "also the SHA-256 over all documents: equal for equal models in any store");
-    command->callback([registry, options] {
+    add_verify_data({*command, registry.common, registry.chosen});
+    command->callback([registry, options, command] {
+        if (!command->get_subcommands().empty()) return;
         registry.chosen = [registry, options] {
             const bool json = registry.common.json;
             return run(registry.common, [json, options](app::Application& application) {

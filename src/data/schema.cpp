@@ -2,7 +2,10 @@
 #include "data/schema.hpp"
 
 #include "data/domain_records.hpp"
+#include "data/idempotency_records.hpp"
 #include "data/identity_records.hpp"
+#include "data/payment_records.hpp"
+#include "data/snapshot_records.hpp"
 
 namespace netbuild::data {
 namespace {
@@ -28,6 +31,13 @@ std::span<const Collection> own_collections() noexcept {
         // domain_records.hpp
         domains,
         domain_versions,
+        // payment_records.hpp, idempotency_records.hpp
+        payments,
+        payment_events,
+        idempotency_keys,
+        // snapshot_records.hpp
+        task_snapshots,
+        snapshot_heads,
     };
     return all;
 }

@@ -35,6 +35,20 @@ constexpr Rule table[] = {
     {"GET",    "/v1/domains/{domainId}",                Who::token,  Role::viewer, Domain::object},
     {"PUT",    "/v1/domains/{domainId}",                Who::token,  Role::admin,  Domain::object},
     {"GET",    "/v1/domains/{domainId}/versions",       Who::token,  Role::viewer, Domain::object},
+
+    {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/payments/{paymentId}",              Who::token,  Role::viewer, Domain::object},
+    {"GET",    "/v1/payments/{paymentId}/events",       Who::token,  Role::viewer, Domain::object},
+    {"POST",   "/v1/payments/{paymentId}/authorize",    Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/payments/{paymentId}/capture",      Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/payments/{paymentId}/refund",       Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/payments/{paymentId}/fail",         Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/payments/{paymentId}/cancel",       Who::token,  Role::member, Domain::object},
+
+    {"POST",   "/v1/tasks/{taskId}/snapshots",          Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/snapshots",                         Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/snapshots/{snapshotId}",            Who::token,  Role::viewer, Domain::object},
 };
 // clang-format on
 

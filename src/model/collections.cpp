@@ -39,4 +39,16 @@ std::string unescape_key(std::string_view key) {
     return name;
 }
 
+void unescape_keys(Value& value) {
+    if (auto* array = value.get_if<Array>()) {
+        for (Value& element : *array)
+            unescape_keys(element);
+    } else if (auto* object = value.get_if<Object>()) {
+        for (auto& entry : *object) {
+            if (entry.key.find('%') != std::string::npos) entry.key = unescape_key(entry.key);
+            unescape_keys(entry.value);
+        }
+    }
+}
+
 } // namespace netbuild

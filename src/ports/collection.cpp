@@ -226,6 +226,8 @@ Object value_schema(const Field& field, FieldType type) {
 
 } // namespace
 
+std::string printable_name(std::string_view name) { return shown(name); }
+
 const Field* Collection::field(std::string_view wanted) const noexcept {
     const auto found = std::find_if(fields.begin(), fields.end(),
                                     [&](const Field& one) { return one.name == wanted; });

@@ -50,18 +50,6 @@ Object task_dto(const Object& execution, const std::string& id, const Object& ta
                   {"taskState", member(task, "taskState")}};
 }
 
-void unescape_keys(Value& value) {
-    if (auto* array = value.get_if<Array>()) {
-        for (Value& element : *array)
-            unescape_keys(element);
-    } else if (auto* object = value.get_if<Object>()) {
-        for (auto& entry : *object) {
-            if (entry.key.find('%') != std::string::npos) entry.key = unescape_key(entry.key);
-            unescape_keys(entry.value);
-        }
-    }
-}
-
 } // namespace
 
 Object process_state(const Object& execution) {

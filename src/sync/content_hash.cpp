@@ -1,41 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sync/content_hash.hpp"
 
-#include <memory>
-
-#include <fmt/format.h>
-#include <openssl/evp.h>
-
 #include "model/collections.hpp"
 #include "wire/json.hpp"
+#include "wire/sha256.hpp"
 
 namespace netbuild::sync {
 namespace {
 
 constexpr std::size_t page_documents = 500;
-
-class Sha256 {
-public:
-    Sha256() { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-    void add(std::string_view bytes) {
-        EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
-    }
-    std::string hex() {
-        unsigned char digest[EVP_MAX_MD_SIZE];
-        unsigned size = 0;
-        EVP_DigestFinal_ex(context_.get(), digest, &size);
-        std::string text;
-        for (unsigned i = 0; i < size; ++i)
-            text += fmt::format("{:02x}", digest[i]);
-        return text;
-    }
-
-private:
-    struct Free {
-        void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-    };
-    std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
-};
 
 std::uint64_t mixed(std::uint64_t a, std::uint64_t b) {
     // The finalizer of MurmurHash3, over both: members are added up, so each must be well mixed.

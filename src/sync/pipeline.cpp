@@ -22,6 +22,9 @@ std::size_t approximate_bytes(const ProjectedEvents& events) {
     std::size_t sum = 0;
     for (const auto& event : events.stream)
         sum += sizeof(StreamEvent) + 3 * event->payload.size();
+    for (const auto& document : events.documents)
+        if (document.collection == collections::task_completions)
+            sum += netbuild::approximate_bytes(*document.body);
     return sum;
 }
 

@@ -29,6 +29,7 @@ std::vector<CollectionSpec> read_model_collections() {
         named(task_executions, {{{"executionId"}}}),
         named(process_definitions, {{{"key"}}}),
         named(events, {{{"lsn", "ordinal"}}, {{"processInstanceId", "lsn"}}}),
+        named(task_completions, {{{"lsn", "ordinal"}}}),
         named(sync_checkpoints, {}),
         named(dead_letters, {}),
         named(dead_letter_rows, {}),

@@ -11,6 +11,30 @@ namespace {
 /// end at 16 MB.
 constexpr std::size_t document_events_max = 500;
 
+/// Durable with the event, in the same stage of the batch: a replay that finds the event finds it,
+/// or it was taken into a snapshot of the same id already.
+DocumentWrite completion_write(const InstanceEvents& instance, Position position, Date at,
+                               const Value& completed) {
+    DocumentWrite write;
+    write.kind = DocumentWrite::Kind::insert_only;
+    write.collection = collections::task_completions;
+    write.id = to_string(position);
+    write.lsn = position.number;
+    Object body{{"_id", write.id},
+                {"lsn", static_cast<std::int64_t>(position.number)},
+                {"ordinal", static_cast<std::int32_t>(position.ordinal)},
+                {"at", at},
+                {"processInstanceId", instance.instance_id},
+                {"executionId", instance.execution_id},
+                {"domainId", instance.domain_id}};
+    for (const auto& member : *completed.get_if<Object>())
+        body.append(member.key, member.value);
+    auto shared = std::make_shared<const Value>(std::move(body));
+    write.partition = shared->at_path("processInstanceId")->string_or();
+    write.body = std::move(shared);
+    return write;
+}
+
 } // namespace
 
 std::string_view instance_key(const Value& event_document) {
@@ -47,6 +71,8 @@ void ProjectedEvents::number(InstanceEvents&& instance, Position transaction, Da
     };
     for (InstanceEvents::Event& event : instance.events) {
         const Position position{transaction.number, next_ordinal};
+        if (event.completed)
+            documents.push_back(completion_write(instance, position, at, *event.completed));
         const Value* own_domain = event.payload.find("domainId");
         const Value event_domain = own_domain ? *own_domain : instance.domain_id;
         Object payload{{"position", to_string(position)},

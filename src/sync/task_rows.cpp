@@ -338,6 +338,27 @@ void TransactionProjection::erase_variable(const Row& row) {
     if (usable(owner)) owner.changed |= owner.execution->erase_in("variables", key);
 }
 
+ValuePtr TransactionProjection::completion(const Event& event, const Instance& owner) const {
+    if (!options_.task_snapshots || event.type != "task:completed") return nullptr;
+    const std::string_view id = event.payload.find("taskId")->string_or();
+    const CachedDocument& document = *tasks_.at(id).document;
+    if (!document.exists()) return nullptr; // its history went in the same transaction
+    Value task = *document.shared();
+    Value variables = owner.execution ? owner.execution->object("variables") : Object{};
+    const auto leave_out = [](Value& value) {
+        value = Object{{"truncated", true},
+                       {"sizeBytes", static_cast<std::int64_t>(approximate_bytes(value))}};
+    };
+    // The task's own are in it: both may be too large for one document.
+    if (approximate_bytes(variables) > options_.completion_bytes_max) leave_out(variables);
+    if (approximate_bytes(task) + approximate_bytes(variables) > options_.completion_bytes_max) {
+        Object& body = *task.get_if<Object>();
+        if (Value* local = body.find("variables")) leave_out(*local);
+    }
+    return std::make_shared<const Value>(
+        Object{{"taskId", id}, {"task", std::move(task)}, {"variables", std::move(variables)}});
+}
+
 void TransactionProjection::refresh_task_execution(std::string_view id, Instance& touched) {
     const CachedDocument& execution = *touched.execution;
     const Object& open = execution.object("activeTasks");

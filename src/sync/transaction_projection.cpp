@@ -383,8 +383,11 @@ void TransactionProjection::take_events(ProjectedEvents& out) {
         instance.domain_id = member("domainId");
         instance.replayed = touched.replayed || touched.part_replayed;
         instance.events.reserve(touched.events.size());
-        for (Event& event : touched.events)
-            instance.events.push_back({std::move(event.type), std::move(event.payload)});
+        for (Event& event : touched.events) {
+            ValuePtr completed = completion(event, touched);
+            instance.events.push_back(
+                {std::move(event.type), std::move(event.payload), std::move(completed)});
+        }
         projector_.counters_.events += instance.events.size();
         if (replay_seen_) {
             instance.key = key;

@@ -158,6 +158,8 @@ private:
                                           const CachedDocument& document) const;
     void refresh_task_execution(std::string_view id, Instance& instance);
     void shrink(CachedDocument& document);
+    /// What a snapshot is to hold; null if the event completes no task.
+    [[nodiscard]] ValuePtr completion(const Event& event, const Instance& owner) const;
 
     Projector& projector_;
     const ProjectionOptions& options_;

@@ -8,6 +8,8 @@
 
 #include <boost/json/basic_parser_impl.hpp>
 
+#include "wire/canonical_json.hpp"
+
 namespace netbuild {
 namespace {
 
@@ -152,6 +154,9 @@ public:
     Value root;
     std::string refusal;
 
+    /// Numbers are what a double makes of them, as ECMAScript reads them.
+    bool nearest = false;
+
     bool on_document_begin(error_code&) { return true; }
     bool on_document_end(error_code&) { return true; }
     bool on_object_begin(error_code&) { return open(Object{}); }
@@ -190,20 +195,22 @@ public:
         }
         return put(Value(number));
     }
-    bool on_uint64(std::uint64_t, std::string_view, error_code& ec) {
+    bool on_uint64(std::uint64_t number, std::string_view, error_code& ec) {
+        text_.clear();
+        if (nearest) return put(Value(static_cast<double>(number)));
         return refuse("an integer over 64 bits", ec);
     }
     bool on_double(double, std::string_view part, error_code& ec) {
         text_ += part;
         const std::string text = std::exchange(text_, {});
-        if (text.find_first_of(".eE") == std::string::npos) {
+        if (!nearest && text.find_first_of(".eE") == std::string::npos) {
             return refuse("an integer over 64 bits", ec);
         }
         double number = 0;
         const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
         const auto digits = std::count_if(text.begin(), text.begin() + mantissa_end(text),
                                           [](char c) { return c >= '0' && c <= '9'; });
-        if (code != std::errc{} || end != text.data() + text.size() || digits > 17) {
+        if (code != std::errc{} || end != text.data() + text.size() || (digits > 17 && !nearest)) {
             return refuse("a number that a double cannot hold", ec);
         }
         return put(Value(number));
@@ -359,10 +366,13 @@ std::string to_json(const Value& value, JsonStyle style) {
     return out;
 }
 
-result<Value> parse_json(std::string_view text, int depth_max) {
+namespace {
+
+result<Value> parse(std::string_view text, int depth_max, bool nearest) {
     boost::json::parse_options options;
     options.max_depth = static_cast<std::size_t>(depth_max);
     boost::json::basic_parser<ValueBuilder> parser(options);
+    parser.handler().nearest = nearest;
     boost::system::error_code ec;
     const std::size_t read = parser.write_some(false, text.data(), text.size(), ec);
     if (ec || read != text.size()) {
@@ -374,6 +384,15 @@ result<Value> parse_json(std::string_view text, int depth_max) {
                                                  : std::string("text after the value")));
     }
     return std::move(parser.handler().root);
+}
+
+} // namespace
+
+result<Value> parse_json(std::string_view text, int depth_max) {
+    return parse(text, depth_max, false);
+}
+result<Value> parse_canonical_json(std::string_view text, int depth_max) {
+    return parse(text, depth_max, true);
 }
 
 std::string format_utc(Date date) { return format_date(date, "Z"); }

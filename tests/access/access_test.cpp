@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "data/domains.hpp"
+#include "data/payment_records.hpp"
 #include "data/schema.hpp"
+#include "data/snapshot_records.hpp"
 #include "http/auth_routes.hpp"
 #include "http/domain_routes.hpp"
+#include "http/payment_routes.hpp"
+#include "http/snapshot_routes.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
@@ -39,6 +43,9 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "executionId") return "order-" + std::string(domain);
     if (name == "definitionId") return "definition-" + std::string(domain);
     if (name == "sessionId") return "none";
+    if (name == "paymentId") return "payment-" + std::string(domain);
+    if (name == "taskId") return "task-" + std::string(domain);
+    if (name == "snapshotId") return "snapshot-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
 }
@@ -47,6 +54,8 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path == "/v1/executions:batchGet")
         return R"({"ids":["order-)" + std::string(domain) + "\"]}";
     if (rule.path == "/v1/domains/{domainId}") return R"({"name":"A","status":"active"})";
+    if (rule.path == "/v1/payments")
+        return R"({"domainId":")" + std::string(domain) + R"(","amount":5,"currency":"EUR"})";
     return "{}";
 }
 
@@ -55,6 +64,8 @@ protected:
     Access() {
         auth.add_to(routes);
         domain_routes.add_to(routes);
+        payment_routes.add_to(routes);
+        snapshot_routes.add_to(routes);
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
         for (const std::string_view domain : {own, other}) {
@@ -79,6 +90,7 @@ protected:
                    {"createdAt", Date{1}}});
             plant(*batch, collections::process_definitions,
                   {{"_id", "definition-" + name}, {"key", "k"}, {"domainId", domain}});
+            plant_own(name);
         }
         must(context, store.apply(batch));
     }
@@ -91,6 +103,32 @@ protected:
         body.set("sync", Object{{"lsn", std::int64_t{1}}});
         write.body = std::make_shared<const Value>(std::move(body));
         batch.documents.push_back(std::move(write));
+    }
+
+    void plant_own(const std::string& domain) {
+        must(context, records.commit(RecordWrite::insert(data::payments, "payment-" + domain,
+                                                         Object{{"domainId", domain},
+                                                                {"amount", std::int64_t{5}},
+                                                                {"currency", "EUR"},
+                                                                {"status", "created"},
+                                                                {"authorized", std::int64_t{0}},
+                                                                {"captured", std::int64_t{0}},
+                                                                {"refunded", std::int64_t{0}},
+                                                                {"createdAt", Date{1}},
+                                                                {"createdBy", "test"},
+                                                                {"updatedAt", Date{1}}})));
+        must(context, records.commit(RecordWrite::insert(
+                          data::task_snapshots, "snapshot-" + domain,
+                          Object{{"sequence", std::int64_t{domain == own ? -1 : -2}},
+                                 {"chain", "instance-" + domain},
+                                 {"number", std::int64_t{-1}},
+                                 {"previousHash", "0"},
+                                 {"previousInAll", "0"},
+                                 {"contentHash", "0"},
+                                 {"hash", "0"},
+                                 {"content", "{}"},
+                                 {"taskId", "task-" + domain},
+                                 {"domainId", domain}})));
     }
 
     std::string token(std::string_view domain, Role role) {
@@ -114,6 +152,8 @@ protected:
         if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
         if (rule.method != "GET") request.body = body_of(rule, domain);
         if (rule.method == "PUT") request.headers["if-match"] = "\"999\"";
+        if (rule.method == "POST")
+            request.headers["idempotency-key"] = "k" + std::to_string(++requests);
         // The head of a stream says the same as an answer.
         if (routes.streams(request)) return run_plain(routes.stream_head(request));
         return run_plain(routes.handle(request));
@@ -123,6 +163,7 @@ protected:
         return run(context, std::move(task));
     }
 
+    int requests = 0;
     asio::io_context context;
     SystemClock clock;
     TemporaryFolder folder;
@@ -135,6 +176,11 @@ protected:
     data::Domains domains{records, clock};
     http::AuthRoutes auth{identity};
     http::DomainRoutes domain_routes{domains};
+    Random random{1};
+    payments::Payments payments{{records, clock, random}};
+    http::PaymentRoutes payment_routes{payments};
+    snapshots::TaskSnapshots snapshots{{records, store, clock, random}};
+    http::SnapshotRoutes snapshot_routes{snapshots};
     http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};

@@ -8,11 +8,16 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "data/snapshot_records.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "simulator/simulator_source.hpp"
+#include "snapshots/task_snapshots.hpp"
+#include "snapshots/verify_snapshots.hpp"
+#include "sqlite/sqlite_records.hpp"
 #include "support/run.hpp"
+#include "support/temporary_folder.hpp"
 #include "sync/content_hash.hpp"
 #include "sync/pipeline.hpp"
 
@@ -400,6 +405,84 @@ TEST(Pipeline, a_kill_at_every_await_ends_in_the_same_documents_and_events) {
             ASSERT_EQ(difference(world.stored(), events), "") << "killed at await " << fatal;
         }
     }
+}
+
+/// What takes snapshots beside the pipeline, on a store that outlives the worlds.
+class Taker {
+public:
+    Taker() {
+        static constexpr Collection both[] = {data::task_snapshots, data::snapshot_heads};
+        for (auto& change : must(context_, records_.schema_changes(both)))
+            must(context_, records_.apply(std::move(change), {}));
+    }
+    /// All that the world's processes wrote down and made durable.
+    void take(World& world) {
+        snapshots::TaskSnapshots service({records_, world.store, world.clock, random_});
+        while (must(context_, service.take_completed()) > 0) {
+        }
+    }
+    /// Every link, and the store is empty again.
+    std::vector<std::string> links() {
+        static constexpr Collection open{.name = data::task_snapshots.name,
+                                         .fields = data::task_snapshot_fields,
+                                         .indexes = data::task_snapshot_indexes};
+        const auto report = must(context_, snapshots::verify_snapshots(records_, {}, {}));
+        EXPECT_FALSE(report.first) << report.first->what;
+        std::vector<std::string> links;
+        std::vector<RecordWrite> erased;
+        RecordQuery all{.collection = &open, .sort = {"sequence"}, .limit = 99};
+        for (const ValuePtr& record : must(context_, records_.find(all)).items) {
+            links.push_back(record_id(*record) + " " +
+                            std::string(record->at_path("hash")->string_or()));
+            erased.push_back(RecordWrite::erase(open, record_id(*record), 1));
+        }
+        for (const ValuePtr& head : must(context_, records_.get(data::snapshot_heads, {"head"})))
+            if (head)
+                erased.push_back(
+                    RecordWrite::erase(data::snapshot_heads, "head", record_version(*head)));
+        must(context_, records_.commit(std::move(erased)));
+        return links;
+    }
+
+private:
+    asio::io_context context_;
+    TemporaryFolder folder_;
+    SqliteRecords records_{{.path = folder_.file("records.sqlite")}};
+    Random random_{1};
+};
+
+TEST(Pipeline, a_kill_at_every_await_loses_no_snapshot_and_takes_none_twice) {
+    Taker taker;
+    World undisturbed(7);
+    ASSERT_TRUE(undisturbed.live(never, Death::before));
+    taker.take(undisturbed);
+    const auto expected = taker.links();
+    const auto events = undisturbed.stored();
+    const auto completed = std::count_if(events.begin(), events.end(), [](const auto& event) {
+        return event.find(" task:completed ") != std::string::npos;
+    });
+    EXPECT_EQ(static_cast<std::ptrdiff_t>(expected.size()), completed);
+    ASSERT_GT(completed, 5);
+    for (const Death death : {Death::before, Death::half, Death::after}) {
+        for (int fatal = 0;; ++fatal) {
+            World world(7);
+            const bool lived = world.live(fatal, death);
+            if (fatal % 2 == 0) taker.take(world); // or it died as well
+            if (!lived) ASSERT_TRUE(world.live(never, Death::before));
+            taker.take(world);
+            ASSERT_EQ(difference(taker.links(), expected), "") << "killed at await " << fatal;
+            if (lived) break;
+        }
+    }
+    // What was taken is written down again by a replay of all, and taken no second time.
+    World again(7);
+    ASSERT_TRUE(again.live(never, Death::before));
+    taker.take(again);
+    must(again.context, again.store.erase_checkpoint("engine"));
+    again.history.confirmed = {};
+    ASSERT_TRUE(again.live(never, Death::before));
+    taker.take(again);
+    EXPECT_EQ(difference(taker.links(), expected), "");
 }
 
 TEST(Pipeline, many_kills_in_a_row_end_in_the_same_documents_and_events) {

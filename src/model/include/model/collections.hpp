@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "model/value.hpp"
+
 namespace netbuild::collections {
 
 inline constexpr std::string_view workflow_executions = "workflow_executions";
@@ -11,6 +13,8 @@ inline constexpr std::string_view tasks = "tasks";
 inline constexpr std::string_view process_definitions = "process_definitions";
 inline constexpr std::string_view events = "events";
 inline constexpr std::string_view sync_checkpoints = "sync_checkpoints";
+/// What completed tasks were at their Position, until a snapshot of each is taken (snapshots/).
+inline constexpr std::string_view task_completions = "task_completions";
 /// Transactions that could not be projected, and their rows.
 inline constexpr std::string_view dead_letters = "dead_letters";
 inline constexpr std::string_view dead_letter_rows = "dead_letter_rows";
@@ -26,5 +30,7 @@ namespace netbuild {
 /// %24, so that no path of a store can be confused. Reversible.
 [[nodiscard]] std::string escape_key(std::string_view name);
 [[nodiscard]] std::string unescape_key(std::string_view key);
+/// The same for every key inside.
+void unescape_keys(Value& value);
 
 } // namespace netbuild

@@ -104,5 +104,7 @@ struct Collection {
 [[nodiscard]] Object json_schema(const Collection& collection);
 
 [[nodiscard]] bool is_utf8(std::string_view text) noexcept;
+/// A client's name of a field as messages have it: printable and short.
+[[nodiscard]] std::string printable_name(std::string_view name);
 
 } // namespace netbuild

@@ -24,6 +24,10 @@ struct ProjectionOptions {
     /// first, so that a document never passes MongoDB's 16 MB.
     std::size_t document_bytes_max = 15 * 1024 * 1024;
     Retention retention = Retention::keep;
+    /// Completed tasks are written down for snapshots (ADR 10).
+    bool task_snapshots = true;
+    /// Of what is written down of one; variables beyond it are left out and marked.
+    std::size_t completion_bytes_max = 8 * 1024 * 1024;
 };
 
 /// What happens to a transaction that cannot be projected, after `poison_attempts_max` tries. It is

@@ -27,6 +27,9 @@ struct InstanceEvents {
         std::string type;
         /// Particulars, before the members that all events have.
         Object payload;
+        /// Of a task:completed: the task and its execution's variables as the transaction left
+        /// them. Null otherwise.
+        ValuePtr completed = nullptr;
     };
     /// The process instance's id, the standalone task's, or empty (a deployment).
     std::string key;

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include "data/idempotency.hpp"
+#include "http/call.hpp"
+
+namespace netbuild::http {
+
+// Writes with an Idempotency-Key: what a route does around data::Idempotency::once().
+
+/// The body as it was sent, before anything is known of its fields; none is an empty object.
+[[nodiscard]] result<Value> keyed_body(const Call& call);
+/// Whose request it is, its key and what the key stands for. invalid_argument: no key, or no good
+/// one.
+[[nodiscard]] result<data::KeyedRequest> keyed_request(const Call& call, const Value& body);
+[[nodiscard]] Reply reply_of(data::KeptAnswer answer);
+
+} // namespace netbuild::http
