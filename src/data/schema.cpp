@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/schema.hpp"
 
+#include "data/conversation_records.hpp"
 #include "data/domain_records.hpp"
 #include "data/identity_records.hpp"
 
@@ -28,6 +29,10 @@ std::span<const Collection> own_collections() noexcept {
         // domain_records.hpp
         domains,
         domain_versions,
+        // conversation_records.hpp
+        conversations,
+        messages,
+        ai_contexts,
     };
     return all;
 }

@@ -32,8 +32,15 @@ Object walk_filter(const RecordStore::Plan& plan) {
     for (const RecordCondition& condition : plan.where)
         all.emplace_back(condition_object(condition));
     if (!plan.from.empty()) all.emplace_back(behind(plan));
-    if (all.empty()) return {};
-    return {{"$and", std::move(all)}};
+    Object filter;
+    if (!plan.words.empty()) {
+        std::string search; // phrases: all of them
+        for (const std::string& word : plan.words)
+            search += "\"" + word + "\" ";
+        filter.append("$text", Object{{"$search", std::move(search)}});
+    }
+    if (!all.empty()) filter.append("$and", std::move(all));
+    return filter;
 }
 
 Object walk_sort(const RecordStore::Plan& plan) {
@@ -57,6 +64,14 @@ Object index_object(const Collection& collection, const RecordIndex& index) {
     // What lacks a field is not bound by the index: MongoDB would take it for null.
     if (!present.empty()) object.append("partialFilterExpression", std::move(present));
     return object;
+}
+
+Object search_index_object(const Collection& collection) {
+    // No language: no stemming, no words left out, as SQLite's.
+    return {{"key", Object{{std::string(collection.searched), "text"}}},
+            {"name", search_index_name(collection)},
+            {"default_language", "none"},
+            {"language_override", "_language"}};
 }
 
 Object validator_object(const Collection& collection) {
