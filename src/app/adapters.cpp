@@ -155,6 +155,23 @@ std::unique_ptr<EngineClock> make_engine_clock(const Configuration& configuratio
     return std::make_unique<DatabaseClock>(executor, clock, postgres_options(configuration));
 }
 
+identity::IdentityOptions identity_options(const Configuration& configuration) {
+    const auto number = [&](std::string_view key) {
+        return static_cast<std::uint32_t>(configuration.integer(key));
+    };
+    identity::IdentityOptions options;
+    options.passwords.memory_kib = number("auth.argon2_memory_kib");
+    options.passwords.passes = number("auth.argon2_passes");
+    options.passwords.lanes = number("auth.argon2_lanes");
+    options.access_ttl = configuration.duration("auth.access_ttl");
+    options.refresh_ttl = configuration.duration("auth.refresh_ttl");
+    options.key_rotation = configuration.duration("auth.key_rotation");
+    options.key_passphrase = configuration.text("auth.key_passphrase");
+    options.failures_free = configuration.integer("auth.failures_free");
+    options.delay_max = configuration.duration("auth.delay_max");
+    return options;
+}
+
 result<sync::PipelineOptions> pipeline_options(const Configuration& configuration) {
     sync::PipelineOptions options;
     if (configuration.has("engine.name")) options.engine = configuration.text("engine.name");

@@ -10,8 +10,11 @@
 
 #include <fmt/format.h>
 
+#include "data/domains.hpp"
 #include "data/schema.hpp"
 #include "health.hpp"
+#include "http/auth_routes.hpp"
+#include "http/domain_routes.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "model_clocks.hpp"
@@ -105,6 +108,7 @@ public:
     sync::Progress progress;
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<RecordStore> records;
+    std::optional<identity::Identity> identity;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
     std::unique_ptr<SpillArea> spill;
@@ -137,6 +141,13 @@ query::QueryService& Application::queries() {
 }
 DocumentStore& Application::store() { return *impl_->store; }
 RecordStore& Application::records() { return *impl_->records; }
+identity::Identity& Application::identity() {
+    // Made when it is first asked for: it hashes a password to compare unknown users' with.
+    if (!impl_->identity)
+        impl_->identity.emplace(*impl_->records, impl_->clock,
+                                identity_options(impl_->configuration));
+    return *impl_->identity;
+}
 EventBus& Application::bus() { return *impl_->bus; }
 ChangeSource& Application::source() { return *impl_->source; }
 Clock& Application::clock() { return impl_->clock; }
@@ -212,7 +223,7 @@ awaitable<result<void>> wait_for_signal(asio::any_io_executor executor) {
 
 namespace {
 
-constexpr std::chrono::minutes event_retention_interval{1};
+constexpr std::chrono::minutes event_retention_interval{1}, expired_records_interval{5};
 constexpr std::chrono::milliseconds load_report_interval{500};
 
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
@@ -231,6 +242,15 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& 
         } else if (*removed > 0) {
             log::info("{} event documents older than events.keep were removed", *removed);
         }
+    }
+}
+
+/// Sessions and tokens that nobody can use any more.
+awaitable<result<void>> remove_expired_records(RecordStore& records, Clock& clock) {
+    while (true) {
+        CO_TRY_VOID(co_await clock.sleep(expired_records_interval));
+        const auto removed = co_await data::remove_expired(records, Date{clock.utc_us() / 1000});
+        if (!removed) log::warning("what expired stays for now: {}", removed.error().message());
     }
 }
 
@@ -270,13 +290,19 @@ awaitable<result<void>> Application::serve(Roles roles) {
     const StatusSources sources{impl.progress, impl.configuration, impl.options.engine, impl.clock,
                                 impl.verified, impl.rates,         slot_watch.get()};
     Metrics metrics(sources);
+    http::AuthRoutes auth(identity());
+    data::Domains domains(*impl.records, impl.clock);
+    http::DomainRoutes domain_routes(domains);
+    const bool token = impl.configuration.text("http.auth") == "token";
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
                              return unready_reasons(impl_->store_health, impl_->bus_health,
                                                     impl_->progress, impl_->capturing);
                          },
-                         [&metrics] { return metrics.text(); }});
+                         [&metrics] { return metrics.text(); }, token ? &auth : nullptr});
+    auth.add_to(routes);
+    domain_routes.add_to(routes);
     http::Server server(
         impl.executor,
         {.host = impl.configuration.text("http.host"),
@@ -302,6 +328,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                  impl.options.projection, *impl.store, queries(),
                                                  impl.progress, impl.verified));
     }
+    if (roles.api)
+        tasks.spawn("expired records", remove_expired_records(*impl.records, impl.clock));
     tasks.spawn("store health", impl.store_health.watch());
     tasks.spawn("bus health", impl.bus_health.watch());
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {

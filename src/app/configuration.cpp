@@ -65,8 +65,22 @@ constexpr SettingInfo all_settings[] = {
     {"camunda.timeout", duration, "10s", "", false, "", ""},
     {"http.host", text, "127.0.0.1", "", false, "", "the address to listen on"},
     {"http.port", integer, "8080", "", false, "", ""},
-    {"http.auth", text, "none", "", false, "none", "none is refused on any address but loopback"},
+    {"http.auth", text, "token", "", false, "token|none",
+     "who may ask: whoever has a token, or (on loopback only) anybody"},
     {"http.connections_max", integer, "1024", "", false, "", ""},
+    {"auth.access_ttl", duration, "10m", "", false, "", "how long an access token lives"},
+    {"auth.refresh_ttl", duration, "30d", "", false, "",
+     "a session that is not refreshed for so long ends"},
+    {"auth.key_rotation", duration, "30d", "", false, "",
+     "after it tokens are signed with a new key"},
+    {"auth.key_passphrase", text, "", "", true, "",
+     "encrypts the signing keys in the store; without it they lie there readable"},
+    {"auth.argon2_memory_kib", integer, "19456", "", false, "", "of a password's hash"},
+    {"auth.argon2_passes", integer, "2", "", false, "", ""},
+    {"auth.argon2_lanes", integer, "1", "", false, "", ""},
+    {"auth.failures_free", integer, "3", "", false, "",
+     "failed sign-ins of an address before the first delay, which doubles"},
+    {"auth.delay_max", duration, "15m", "", false, "", "the longest of these delays"},
     {"store.path", text, "netbuild-data", "", false, "", "folder of the embedded store"},
     {"events.keep", duration, "7d", "", false, "",
      "how long events stay in the stream and the store"},
@@ -284,10 +298,11 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
                                configuration.at("engine.source").source));
     }
     const std::string& host = configuration.text("http.host");
-    if (!host.starts_with("127.") && host != "::1" && host != "localhost") {
+    if (configuration.text("http.auth") == "none" && !host.starts_with("127.") && host != "::1" &&
+        host != "localhost") {
         return bad(fmt::format(
-            "http.host ({}): {} is not loopback, and http.auth is \"none\": put a proxy that "
-            "authenticates in front",
+            "http.host ({}): {} is not loopback, and http.auth is \"none\": with \"token\" it may "
+            "be any address",
             configuration.at("http.host").source, host));
     }
     if (configuration.text("engine.source") == "recording" &&

@@ -40,6 +40,7 @@ void add_record(Registry registry);
 void add_deadletter(Registry registry);
 void add_doctor(Registry registry);
 void add_schema(Registry registry);
+void add_user(Registry registry);
 void add_config(Registry registry);
 
 /// The configuration with a command's flags; logging is set by it.

@@ -67,6 +67,7 @@ result<app::Configuration> configuration_of(const Options& options, std::string 
                                      {"simulator.instances", std::to_string(options.instances)},
                                      {"simulator.rate", "2"},
                                      {"http.port", options.port},
+                                     {"http.auth", "none"},
                                      {"store.path", options.folder}});
 }
 

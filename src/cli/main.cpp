@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
     cli::add_deadletter(registry);
     cli::add_doctor(registry);
     cli::add_schema(registry);
+    cli::add_user(registry);
     cli::add_config(registry);
     try {
         app.parse(argc, argv);

@@ -21,15 +21,16 @@ constexpr auto as_outcome = asio::as_tuple(asio::use_awaitable);
 
 /// The body of an answer 200; the server is ours and closes the connection after it.
 awaitable<std::optional<std::string>> get(asio::any_io_executor executor, std::string host,
-                                          std::uint16_t port, std::string path) {
+                                          std::uint16_t port, std::string path, std::string token) {
     asio::ip::tcp::socket socket(executor);
     boost::system::error_code ec;
     auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, ec);
     if (ec) co_return std::nullopt;
     std::tie(ec) = co_await socket.async_connect({address, port}, as_outcome);
     if (ec) co_return std::nullopt;
-    const std::string request =
-        fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, host);
+    const std::string request = fmt::format(
+        "GET {} HTTP/1.1\r\nHost: {}\r\n{}{}{}Connection: close\r\n\r\n", path, host,
+        token.empty() ? "" : "Authorization: Bearer ", token, token.empty() ? "" : "\r\n");
     auto [write_error, written] =
         co_await asio::async_write(socket, asio::buffer(request), as_outcome);
     if (write_error) co_return std::nullopt;
@@ -48,10 +49,16 @@ awaitable<std::optional<std::string>> get(asio::any_io_executor executor, std::s
 awaitable<std::optional<Object>> ask_running_server(app::Application& application) {
     using namespace asio::experimental::awaitable_operators;
     const auto& configuration = application.configuration();
-    auto first =
-        co_await (get(application.executor(), configuration.text("http.host"),
-                      static_cast<std::uint16_t>(configuration.integer("http.port")), "/v1/sync") ||
-                  application.clock().sleep(answers_within));
+    std::string token;
+    if (configuration.text("http.auth") == "token") {
+        auto signed_one = co_await application.identity().shell_token();
+        if (!signed_one) co_return std::nullopt; // no server has served from this store yet
+        token = std::move(*signed_one);
+    }
+    auto first = co_await (get(application.executor(), configuration.text("http.host"),
+                               static_cast<std::uint16_t>(configuration.integer("http.port")),
+                               "/v1/sync", token) ||
+                           application.clock().sleep(answers_within));
     if (first.index() == 1 || !std::get<0>(first)) co_return std::nullopt;
     auto parsed = parse_json(*std::get<0>(first));
     auto* object = parsed ? parsed->get_if<Object>() : nullptr;

@@ -235,7 +235,7 @@ awaitable<Response> Routes::handle(Request request) {
     response.status = reply->status;
     if (!reply->text.empty()) {
         response.body = std::move(reply->text);
-    } else if (reply->status != 204) {
+    } else if (reply->status != 204 && reply->status != 304) {
         response.body = to_json(reply->body);
     }
     for (auto& [name, value] : reply->headers) {

@@ -136,7 +136,7 @@ class Netbuild:
             f'user = "{p["user"]}"', f'password = "{p["password"]}"',
             '[camunda]', f'url = "{stack["camunda"]}"',
             '[store]', f'path = "{store or self.folder / "data"}"',
-            '[http]', f'port = {self.port}',
+            '[http]', f'port = {self.port}', 'auth = "none"',
         ]
         if mongodb:
             lines += ['[mongodb]', f'uri = "{stack["mongodb"].rsplit("/", 1)[0]}/{name}"']

@@ -164,9 +164,9 @@ def described(api):
     openapi = api.get("/openapi.json")
     for path, operations in openapi["paths"].items():
         for method in operations:
-            concrete = path.replace("{executionId}", "none").replace("{id}", "none")
-            if path == "/v1/events":
-                continue  # never ends; see streams()
+            concrete = path.replace("{executionId}", "none").replace("{definitionId}", "none")
+            if path == "/v1/events" or path.startswith(("/v1/auth", "/v1/domains")):
+                continue  # the stream never ends, see streams(); the others: access_test.py
             status, body, _ = api.request(method.upper(), concrete, body={"ids": ["none"]} if method == "post" else None)
             known = status in (200, 503) or (status == 404 and "{" in path)
             check(f"{method} {path} is served", known, (status, body))
@@ -178,7 +178,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="netbuild-http-")
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(port), "NETBUILD_STORE_PATH": folder,
-                   "NETBUILD_SIMULATOR_RATE": "50"}
+                   "NETBUILD_SIMULATOR_RATE": "50", "NETBUILD_HTTP_AUTH": "none"}
     log = open(pathlib.Path(folder) / "log", "wb")
     process = subprocess.Popen([NETBUILD, "serve"], env=environment, cwd=folder, stdout=log, stderr=log)
     try:

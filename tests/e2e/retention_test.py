@@ -30,7 +30,7 @@ def main():
         port = free_port()
         config = pathlib.Path(folder) / "netbuild.toml"
         config.write_text(f'[engine]\nsource = "simulator"\n[simulator]\nrate = 20\n[events]\nkeep = "5s"\n'
-                          f'[store]\npath = "{folder}/data"\n[http]\nport = {port}\n')
+                          f'[store]\npath = "{folder}/data"\n[http]\nport = {port}\nauth = "none"\n')
         log = open(pathlib.Path(folder) / "log", "wb")
         server = subprocess.Popen([NETBUILD, "serve", "--config", str(config)], stdout=log, stderr=log)
         try:

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "app/configuration.hpp"
+#include "identity/identity.hpp"
 #include "ports/change_source.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
@@ -39,6 +40,7 @@ make_rest_engine(const Configuration& configuration, const asio::any_io_executor
 [[nodiscard]] postgres::ConnectionOptions postgres_options(const Configuration& configuration);
 /// invalid_configuration: an unknown time zone.
 [[nodiscard]] result<sync::PipelineOptions> pipeline_options(const Configuration& configuration);
+[[nodiscard]] identity::IdentityOptions identity_options(const Configuration& configuration);
 /// "mongodb", "sqlite"; "redis", "memory"; for status and logs.
 [[nodiscard]] std::string_view store_kind(const Configuration& configuration);
 [[nodiscard]] std::string_view bus_kind(const Configuration& configuration);

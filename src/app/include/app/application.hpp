@@ -46,6 +46,7 @@ public:
     [[nodiscard]] query::QueryService& queries();
     [[nodiscard]] DocumentStore& store();
     [[nodiscard]] RecordStore& records();
+    [[nodiscard]] identity::Identity& identity();
     [[nodiscard]] EventBus& bus();
     [[nodiscard]] ChangeSource& source();
     [[nodiscard]] Clock& clock();

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/domain_routes.hpp"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "data/domain_records.hpp"
+
+namespace netbuild::http {
+namespace {
+
+std::string etag(const Value& record) { return fmt::format("\"{}\"", record_version(record)); }
+
+Value shown(const Value& record) {
+    Object body = record_body(record);
+    body.set("domainId", record_id(record));
+    body.set("version", record_version(record));
+    return body;
+}
+
+Value next_of(const RecordPage& page) { return page.next.empty() ? Value() : Value(page.next); }
+
+/// "7" with its quotes; nullopt: the header is not there.
+result<std::optional<std::int64_t>> wanted_version(std::string_view header) {
+    if (header.empty()) return std::optional<std::int64_t>();
+    std::int64_t version = 0;
+    if (header.size() > 2 && header.front() == '"' && header.back() == '"') {
+        const std::string_view digits = header.substr(1, header.size() - 2);
+        const auto [end, ec] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), version);
+        if (ec == std::errc{} && end == digits.data() + digits.size() && version > 0)
+            return std::optional(version);
+    }
+    return fail(ErrorCode::invalid_argument,
+                "If-Match: must be the ETag of a version, such as \"3\"");
+}
+
+} // namespace
+
+void DomainRoutes::add_to(Routes& routes) {
+    routes.add("GET", "/v1/domains", [this](Call& call) { return list(call); });
+    routes.add("GET", "/v1/domains/{domainId}", [this](Call& call) { return get(call); });
+    routes.add("PUT", "/v1/domains/{domainId}", [this](Call& call) { return put(call); });
+    routes.add("GET", "/v1/domains/{domainId}/versions",
+               [this](Call& call) { return versions(call); });
+}
+
+awaitable<result<Reply>> DomainRoutes::list(Call& call) {
+    CO_TRY_VOID(call.only({"limit", "cursor"}));
+    CO_TRY(const std::size_t limit, call.limit());
+    CO_TRY(const RecordPage page,
+           co_await domains_.list(call.scope(), limit, std::string(call.parameter("cursor"))));
+    Array items;
+    for (const ValuePtr& record : page.items)
+        items.push_back(shown(*record));
+    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+}
+
+awaitable<result<Reply>> DomainRoutes::get(Call& call) {
+    const std::string& id = call.segment("domainId");
+    CO_TRY_VOID(call.admit(id, "domain " + id));
+    CO_TRY(const ValuePtr record, co_await domains_.get(id));
+    const std::string tag = etag(*record);
+    if (call.request.header("if-none-match") == tag)
+        co_return Reply{.status = 304, .headers = {{"ETag", tag}}};
+    co_return Reply{.body = shown(*record), .headers = {{"ETag", tag}}};
+}
+
+awaitable<result<Reply>> DomainRoutes::put(Call& call) {
+    const std::string& id = call.segment("domainId");
+    CO_TRY_VOID(call.admit(id, "domain " + id));
+    if (id == every_domain)
+        co_return fail(ErrorCode::invalid_argument, "domainId: * stands for all of them");
+    CO_TRY(const auto expected, wanted_version(call.request.header("if-match")));
+    CO_TRY(Object body, call.body(data::domain_fields));
+    CO_TRY(const ValuePtr record,
+           co_await domains_.put(id, std::move(body), expected, call.caller.subject));
+    co_return Reply{.status = expected ? 200 : 201,
+                    .body = shown(*record),
+                    .headers = {{"ETag", etag(*record)}}};
+}
+
+awaitable<result<Reply>> DomainRoutes::versions(Call& call) {
+    const std::string& id = call.segment("domainId");
+    CO_TRY_VOID(call.admit(id, "domain " + id));
+    CO_TRY_VOID(call.only({"limit", "cursor"}));
+    CO_TRY(const std::size_t limit, call.limit());
+    CO_TRY(const RecordPage page,
+           co_await domains_.versions(id, limit, std::string(call.parameter("cursor"))));
+    Array items;
+    for (const ValuePtr& record : page.items) {
+        Object item = *record->at_path("content")->get_if<Object>();
+        item.set("domainId", id);
+        item.set("version", *record->at_path("number"));
+        items.emplace_back(std::move(item));
+    }
+    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+}
+
+} // namespace netbuild::http

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes × roles × own and other domain, from the rule table itself.
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "data/domains.hpp"
+#include "data/schema.hpp"
+#include "http/auth_routes.hpp"
+#include "http/domain_routes.hpp"
+#include "memory/memory_bus.hpp"
+#include "memory/memory_store.hpp"
+#include "model/collections.hpp"
+#include "sqlite/sqlite_records.hpp"
+#include "support/run.hpp"
+#include "support/temporary_folder.hpp"
+#include "wire/json.hpp"
+
+namespace netbuild::test {
+namespace {
+
+using http::Domain;
+using http::Rule;
+using http::Who;
+
+constexpr std::string_view own = "acme", other = "umbra";
+
+struct StandingClock final : ReadModelClock {
+    [[nodiscard]] Position applied() const override { return Position{1, 0}; }
+    [[nodiscard]] std::int64_t lag_ms() const override { return 0; }
+    awaitable<result<void>> wait_applied(Position, Clock::duration) override {
+        co_return result<void>{};
+    }
+};
+
+/// What a path's variables and the body are, for an object of `domain`.
+std::string variable(std::string_view name, std::string_view domain) {
+    if (name == "domainId") return std::string(domain);
+    if (name == "executionId") return "order-" + std::string(domain);
+    if (name == "definitionId") return "definition-" + std::string(domain);
+    if (name == "sessionId") return "none";
+    ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
+    return "none";
+}
+
+std::string body_of(const Rule& rule, std::string_view domain) {
+    if (rule.path == "/v1/executions:batchGet")
+        return R"({"ids":["order-)" + std::string(domain) + "\"]}";
+    if (rule.path == "/v1/domains/{domainId}") return R"({"name":"A","status":"active"})";
+    return "{}";
+}
+
+class Access : public testing::Test {
+protected:
+    Access() {
+        auth.add_to(routes);
+        domain_routes.add_to(routes);
+        must(context, data::apply_schema(records, {}));
+        auto batch = std::make_shared<ApplyBatch>();
+        for (const std::string_view domain : {own, other}) {
+            const std::string name(domain);
+            must(context, domains.put(name, Object{{"name", name}, {"status", "active"}},
+                                      std::nullopt, "test"));
+            plant(*batch, collections::workflow_executions,
+                  {{"_id", "instance-" + name},
+                   {"processInstanceId", "instance-" + name},
+                   {"executionId", "order-" + name},
+                   {"domainId", domain},
+                   {"status", "active"},
+                   {"startedAt", Date{1}},
+                   {"variables", Object{}},
+                   {"activeTasks", Object{}},
+                   {"definition", Object{{"id", "d"}, {"key", "k"}}}});
+            plant(*batch, collections::tasks,
+                  {{"_id", "task-" + name},
+                   {"processInstanceId", "instance-" + name},
+                   {"domainId", domain},
+                   {"status", "pending"},
+                   {"createdAt", Date{1}}});
+            plant(*batch, collections::process_definitions,
+                  {{"_id", "definition-" + name}, {"key", "k"}, {"domainId", domain}});
+        }
+        must(context, store.apply(batch));
+    }
+
+    static void plant(ApplyBatch& batch, std::string_view collection, Object body) {
+        DocumentWrite write;
+        write.collection = collection;
+        write.id = body.find("_id")->string_or();
+        write.lsn = 1;
+        body.set("sync", Object{{"lsn", std::int64_t{1}}});
+        write.body = std::make_shared<const Value>(std::move(body));
+        batch.documents.push_back(std::move(write));
+    }
+
+    std::string token(std::string_view domain, Role role) {
+        return "Bearer " + must(context, identity.sign("test", {{std::string(domain), role}},
+                                                       std::chrono::minutes(5)));
+    }
+
+    http::Response ask(const Rule& rule, std::string_view domain, std::string authorization) {
+        http::Request request;
+        request.method = rule.method;
+        for (std::string_view left = rule.path; !left.empty();) {
+            left.remove_prefix(1);
+            const auto slash = left.find('/');
+            const std::string_view segment = left.substr(0, slash);
+            request.path += "/";
+            request.path += segment.starts_with('{')
+                                ? variable(segment.substr(1, segment.size() - 2), domain)
+                                : std::string(segment);
+            left = slash == std::string_view::npos ? std::string_view{} : left.substr(slash);
+        }
+        if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
+        if (rule.method != "GET") request.body = body_of(rule, domain);
+        if (rule.method == "PUT") request.headers["if-match"] = "\"999\"";
+        // The head of a stream says the same as an answer.
+        if (routes.streams(request)) return run_plain(routes.stream_head(request));
+        return run_plain(routes.handle(request));
+    }
+
+    http::Response run_plain(awaitable<http::Response> task) {
+        return run(context, std::move(task));
+    }
+
+    asio::io_context context;
+    SystemClock clock;
+    TemporaryFolder folder;
+    SqliteRecords records{{.path = folder.file("records.sqlite")}};
+    MemoryStore store;
+    MemoryBus bus{context.get_executor(), clock, MemoryBus::Options{}};
+    StandingClock model;
+    query::QueryService queries{{store, model, clock}};
+    identity::Identity identity{records, clock, {.passwords = {.memory_kib = 64, .passes = 1}}};
+    data::Domains domains{records, clock};
+    http::AuthRoutes auth{identity};
+    http::DomainRoutes domain_routes{domains};
+    http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
+                         [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
+                         &auth}};
+};
+
+TEST_F(Access, the_api_file_has_the_same_routes_and_says_which_are_anyones) {
+    const auto api =
+        parse_json(run_plain(routes.handle({.method = "GET", .path = "/openapi.json"})).body);
+    ASSERT_TRUE(api.has_value());
+    std::map<std::string, bool> described, ruled;
+    for (const auto& path : *api->at_path("paths")->get_if<Object>()) {
+        for (const auto& operation : *path.value.get_if<Object>()) {
+            std::string method = operation.key;
+            for (char& c : method)
+                c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+            described[method + " " + path.key] = operation.value.at_path("security") != nullptr;
+        }
+    }
+    for (const Rule& rule : http::rules())
+        ruled[std::string(rule.method) + " " + std::string(rule.path)] = rule.who == Who::anyone;
+    EXPECT_EQ(described, ruled);
+}
+
+TEST_F(Access, without_a_token_only_what_is_anyones_is_answered) {
+    for (const Rule& rule : http::rules()) {
+        const int status = ask(rule, own, "").status;
+        const std::string where = std::string(rule.method) + " " + std::string(rule.path);
+        if (rule.who == Who::token) {
+            EXPECT_EQ(status, 401) << where;
+        } else if (rule.path != "/v1/auth/password/reset" && rule.path != "/v1/auth/login" &&
+                   rule.path != "/v1/auth/refresh") {
+            EXPECT_EQ(status, 200) << where;
+        }
+    }
+}
+
+TEST_F(Access, a_token_that_is_forged_expired_or_of_another_algorithm_is_none) {
+    const Rule& rule = *std::find_if(http::rules().begin(), http::rules().end(),
+                                     [](const Rule& one) { return one.path == "/v1/tasks"; });
+    std::string good = token(own, Role::viewer);
+    EXPECT_EQ(ask(rule, own, good).status, 200);
+    std::string forged = good;
+    forged[forged.size() / 2] = forged[forged.size() / 2] == 'A' ? 'B' : 'A';
+    const identity::SigningKey stranger = identity::SigningKey::generate("sig_x");
+    const std::string unsigned_one = // {"alg":"none"}.{"sub":"x","exp":99999999999}
+        "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4IiwiZXhwIjo5OTk5OTk5OTk5OX0.";
+    for (const std::string& bad :
+         {forged, unsigned_one, std::string("Bearer "), std::string("Bearer x.y.z"),
+          std::string("Basic YTpi"), good.substr(0, good.size() - 4),
+          "Bearer " + stranger.sign(Object{{"iss", "netbuild"},
+                                           {"sub", "x"},
+                                           {"roles", Object{{"*", "owner"}}},
+                                           {"exp", std::int64_t{99'999'999'999}}}),
+          std::string("Bearer nbk_key_none.secret")}) {
+        EXPECT_EQ(ask(rule, own, bad).status, 401) << bad;
+    }
+}
+
+TEST_F(Access, each_route_for_each_role_in_the_own_and_in_another_domain) {
+    for (const Rule& rule : http::rules()) {
+        if (rule.who == Who::anyone) continue;
+        const bool object =
+            rule.domain == Domain::object ||
+            (rule.domain == Domain::list && rule.path.find('{') != std::string::npos);
+        for (const Role role :
+             {Role::viewer, Role::service, Role::member, Role::admin, Role::owner}) {
+            const std::string where = std::string(rule.method) + " " + std::string(rule.path) +
+                                      " as " + std::string(role_name(role));
+            const bool enough = rank(role) >= rank(rule.least);
+            const auto in_own = ask(rule, own, token(own, role));
+            const auto in_other = ask(rule, other, token(own, role));
+            const auto everywhere = ask(rule, other, token(every_domain, role));
+            EXPECT_NE(in_own.status, 500) << where << in_own.body;
+            switch (rule.domain) {
+            case Domain::installation:
+                EXPECT_EQ(in_own.status, 403) << where;
+                EXPECT_EQ(everywhere.status, enough ? 200 : 403) << where;
+                break;
+            case Domain::none:
+                EXPECT_TRUE(in_own.status != 401 && in_own.status != 403) << where;
+                break;
+            case Domain::object:
+            case Domain::list:
+                if (!enough) {
+                    EXPECT_EQ(in_own.status, 403) << where;
+                } else {
+                    EXPECT_TRUE(in_own.status != 401 && in_own.status != 403 &&
+                                in_own.status != 404)
+                        << where << in_own.body;
+                    EXPECT_EQ(everywhere.status, in_own.status) << where;
+                }
+                if (object && (enough || rule.domain == Domain::object)) {
+                    EXPECT_EQ(in_other.status, 404) << where;
+                    EXPECT_EQ(in_other.body.find(R"("domainId")"), std::string::npos) << where;
+                }
+                break;
+            }
+            // Whatever it is, of another domain it tells nothing.
+            if (rule.domain == Domain::list && in_own.status == 200) {
+                EXPECT_EQ(in_own.body.find(other), std::string::npos) << where << in_own.body;
+            }
+        }
+    }
+}
+
+TEST_F(Access, lists_hold_what_is_ones_own) {
+    for (const Rule& rule : http::rules()) {
+        if (rule.domain != Domain::list || rule.path.find('{') != std::string::npos ||
+            rule.path == "/v1/events")
+            continue;
+        const auto mine = parse_json(ask(rule, own, token(own, Role::viewer)).body);
+        const auto all = parse_json(ask(rule, own, token(every_domain, Role::viewer)).body);
+        ASSERT_TRUE(mine && all) << rule.path;
+        EXPECT_EQ(mine->at_path("items")->get_if<Array>()->size(), 1u) << rule.path;
+        EXPECT_EQ(all->at_path("items")->get_if<Array>()->size(), rule.method == "POST" ? 1u : 2u)
+            << rule.path;
+    }
+    const Rule batch{"POST", "/v1/executions:batchGet"};
+    const auto theirs = parse_json(ask(batch, other, token(own, Role::owner)).body);
+    EXPECT_EQ(*theirs->at_path("items"), Value(Array{nullptr}));
+}
+
+TEST_F(Access, a_stream_of_another_domain_is_not_there) {
+    http::Request request{
+        .method = "GET", .path = "/v1/events", .query = {{"room", "domain:umbra"}}};
+    request.headers["authorization"] = token(own, Role::viewer);
+    EXPECT_EQ(run_plain(routes.stream_head(request)).status, 404);
+    request.query = {{"room", "domain:acme"}};
+    EXPECT_EQ(run_plain(routes.stream_head(request)).status, 200);
+    request.headers.clear();
+    EXPECT_EQ(run_plain(routes.stream_head(request)).status, 401);
+}
+
+TEST_F(Access, a_domain_changes_only_from_the_version_that_the_request_names) {
+    http::Request request{.method = "PUT", .path = "/v1/domains/acme"};
+    request.headers["authorization"] = token(own, Role::admin);
+    request.body = R"({"name":"Acme","status":"active","settings":{"logo":"a.png"}})";
+    EXPECT_EQ(run_plain(routes.handle(request)).status, 412); // it is there: If-Match is needed
+    request.headers["if-match"] = "\"1\"";
+    const auto changed = run_plain(routes.handle(request));
+    EXPECT_EQ(changed.status, 200) << changed.body;
+    EXPECT_EQ(std::find(changed.headers.begin(), changed.headers.end(),
+                        std::pair<std::string, std::string>("ETag", "\"2\"")) ==
+                  changed.headers.end(),
+              false);
+    EXPECT_EQ(run_plain(routes.handle(request)).status, 412);
+    request.headers["if-match"] = "W/x";
+    EXPECT_EQ(run_plain(routes.handle(request)).status, 400);
+    request.headers["if-match"] = "\"2\"";
+    request.body = R"({"name":"Acme","status":"active","settings":{"$where":1}})";
+    const auto refused = run_plain(routes.handle(request));
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_NE(refused.body.find(R"("field":"settings.$where")"), std::string::npos) << refused.body;
+    request.method = "GET";
+    request.path += "/versions";
+    const auto versions = parse_json(run_plain(routes.handle(request)).body);
+    ASSERT_EQ(versions->at_path("items")->get_if<Array>()->size(), 2u);
+    request.path = "/v1/domains/acme";
+    request.headers["if-none-match"] = "\"2\"";
+    EXPECT_EQ(run_plain(routes.handle(request)).status, 304);
+}
+
+} // namespace
+} // namespace netbuild::test
