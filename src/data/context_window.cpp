@@ -2,6 +2,8 @@
 #include "data/context_window.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 #include "data/token_estimate.hpp"
 
@@ -32,14 +34,14 @@ void ContextWindow::stop(Object why) {
 }
 
 std::vector<ContextPart> ContextWindow::parts() const {
-    std::vector<ContextPart> parts = taken_;
-    const auto message = [](const ContextPart& part) {
+    const auto is_message = [](const ContextPart& part) {
         return part.kind == ContextPart::Kind::message;
     };
+    std::vector<ContextPart> parts;
+    parts.reserve(taken_.size());
+    std::copy_if(taken_.begin(), taken_.end(), std::back_inserter(parts), std::not_fn(is_message));
     // Messages were offered newest first, some of them in front of the passages.
-    const auto first = std::stable_partition(parts.begin(), parts.end(),
-                                             [&](const auto& part) { return !message(part); });
-    std::reverse(first, parts.end());
+    std::copy_if(taken_.rbegin(), taken_.rend(), std::back_inserter(parts), is_message);
     return parts;
 }
 

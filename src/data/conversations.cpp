@@ -158,12 +158,13 @@ awaitable<result<Conversations::Made>> Conversations::create(Object body, Caller
     body.set("createdAt", now());
     body.set("createdBy", caller.subject);
     body.set("updatedAt", now());
-    const std::string id = time_ordered_id(now().milliseconds, random_);
-    auto written = co_await records_.commit(RecordWrite::insert(conversations, id, body));
+    RecordWrite write = RecordWrite::insert(
+        conversations, time_ordered_id(now().milliseconds, random_), std::move(body));
+    auto record = std::make_shared<const Value>(stored_record(write));
+    auto written = co_await records_.commit(std::move(write));
     if (!written && keyed && written.error().code() == ErrorCode::already_exists)
         co_return co_await created_before(std::move(asked));
     if (!written) co_return std::move(written).error();
-    CO_TRY(ValuePtr record, co_await conversation(id));
     co_return Made{std::move(record)};
 }
 
@@ -198,19 +199,21 @@ awaitable<result<std::string>> Conversations::domain_of(std::string id) {
 }
 
 awaitable<result<ValuePtr>>
-Conversations::change(std::string id, std::optional<std::int64_t> version, Object body) {
+Conversations::change(std::string id, std::int64_t version, Object body) {
     CO_TRY(const ValuePtr there, co_await conversation(id));
-    if (version && *version != record_version(*there))
-        co_return fail(ErrorCode::precondition_failed, "conversation " + id);
     Object record = record_body(*there);
     for (const Field& field : conversation_change_fields) {
         record.erase(field.name);
         if (const Value* value = body.find(field.name)) record.set(field.name, *value);
     }
     record.set("updatedAt", now());
-    CO_TRY_VOID(co_await records_.commit(
-        RecordWrite::replace(conversations, id, record_version(*there), std::move(record))));
-    co_return co_await conversation(id);
+    RecordWrite write = RecordWrite::replace(conversations, id, version, std::move(record));
+    auto changed = std::make_shared<const Value>(stored_record(write));
+    auto written = co_await records_.commit(std::move(write));
+    if (!written && written.error().code() == ErrorCode::conflict)
+        co_return fail(ErrorCode::precondition_failed, "conversation " + id);
+    if (!written) co_return std::move(written).error();
+    co_return changed;
 }
 
 awaitable<result<RecordPage>> Conversations::list(ListQuery query) {
@@ -483,7 +486,6 @@ awaitable<result<RecordPage>> Conversations::search(SearchQuery query) {
                         .after = query.after,
                         .before = query.before,
                         .text = query.text};
-    if (records.text.empty()) co_return fail(ErrorCode::invalid_argument, "q: is missing");
     if (!query.scope.all)
         records.where.push_back(
             {"domainId", Op::in, Array(query.scope.domains.begin(), query.scope.domains.end())});

@@ -26,8 +26,8 @@ public:
     };
     /// not_found: nobody has said anything yet.
     awaitable<result<ValuePtr>> get(Key key);
-    /// All of it, by ai_context_fields. `version`: precondition_failed if it is at another one; 0:
-    /// it must not be there. Without one the last writer wins.
+    /// All of it, by ai_context_fields: the first (without a version) or in place of that version.
+    /// precondition_failed.
     awaitable<result<ValuePtr>> put(Key key, std::optional<std::int64_t> version, Object body,
                                     Caller caller);
 
@@ -52,7 +52,12 @@ public:
     awaitable<result<Window>> window(std::string conversation, std::size_t tokens);
 
 private:
-    awaitable<result<void>> add_conversation(Window& window, Object merged, std::string question);
+    struct Bounds {
+        std::size_t messages, passages;
+        /// Up to it messages are in the summary.
+        std::int64_t summarised;
+    };
+    awaitable<result<void>> add_messages(Window& window, Bounds bounds);
     awaitable<void> add_passages(Window& window, std::size_t limit, std::string question);
 
     RecordStore& records_;

@@ -36,8 +36,7 @@ public:
     /// The domain of a conversation; it never changes, and is remembered. not_found.
     awaitable<result<std::string>> domain_of(std::string id);
     /// Replaces what a client may change. precondition_failed: it is not at that version.
-    awaitable<result<ValuePtr>> change(std::string id, std::optional<std::int64_t> version,
-                                       Object body);
+    awaitable<result<ValuePtr>> change(std::string id, std::int64_t version, Object body);
     /// Newest first. Empty filters select all.
     struct ListQuery {
         Scope scope;
@@ -92,7 +91,7 @@ public:
         std::size_t limit = 50;
         std::string after = {}, before = {};
     };
-    /// Messages whose newest state has all the words, newest first. A page may have fewer than
+    /// Messages whose newest state has all the words (without any: all messages), newest first. A page may have fewer than
     /// `limit` though there are more: older states are left out. unsupported: the store has none.
     awaitable<result<RecordPage>> search(SearchQuery query);
 
