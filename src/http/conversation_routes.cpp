@@ -225,8 +225,11 @@ awaitable<result<Reply>> ConversationRoutes::search(Call& call) {
         .conversation = std::string(call.parameter("conversationId"))};
     CO_TRY(query.limit, call.limit());
     CO_TRY_VOID(read_cursor(call, query.after, query.before));
-    CO_TRY(const RecordPage page, co_await conversations_.search(std::move(query)));
-    co_return list_reply(page, data::shown_message, true);
+    auto page = co_await conversations_.search(std::move(query));
+    if (!page && page.error().detail().starts_with("text: ")) // the store's name of it
+        co_return fail(page.error().code(), "q" + page.error().detail().substr(4));
+    if (!page) co_return std::move(page).error();
+    co_return list_reply(*page, data::shown_message, true);
 }
 
 awaitable<result<Reply>> ConversationRoutes::context(Call& call) {

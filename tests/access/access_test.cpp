@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include "data/conversation_records.hpp"
 #include "data/domains.hpp"
 #include "data/schema.hpp"
 #include "http/auth_routes.hpp"
+#include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
@@ -39,6 +41,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "executionId") return "order-" + std::string(domain);
     if (name == "definitionId") return "definition-" + std::string(domain);
     if (name == "sessionId") return "none";
+    if (name == "conversationId") return "conversation-" + std::string(domain);
+    if (name == "messageId") return "message-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
 }
@@ -47,6 +51,11 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path == "/v1/executions:batchGet")
         return R"({"ids":["order-)" + std::string(domain) + "\"]}";
     if (rule.path == "/v1/domains/{domainId}") return R"({"name":"A","status":"active"})";
+    if (rule.path == "/v1/conversations") return R"({"domainId":")" + std::string(domain) + "\"}";
+    if (rule.path == "/v1/conversations/{conversationId}/messages")
+        return R"({"role":"user","text":"x"})";
+    if (rule.path == "/v1/conversations/{conversationId}/messages/{messageId}")
+        return R"({"text":"y"})";
     return "{}";
 }
 
@@ -55,6 +64,7 @@ protected:
     Access() {
         auth.add_to(routes);
         domain_routes.add_to(routes);
+        conversation_routes.add_to(routes);
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
         for (const std::string_view domain : {own, other}) {
@@ -79,8 +89,34 @@ protected:
                    {"createdAt", Date{1}}});
             plant(*batch, collections::process_definitions,
                   {{"_id", "definition-" + name}, {"key", "k"}, {"domainId", domain}});
+            plant_conversation(name);
         }
         must(context, store.apply(batch));
+    }
+
+    void plant_conversation(const std::string& domain) {
+        const Object made{{"domainId", domain}, {"createdAt", Date{1}}};
+        Object conversation = made, message = made;
+        conversation.set("createdBy", "test");
+        conversation.set("updatedAt", Date{1});
+        for (const char* field : {"messageId", "conversationId"})
+            message.set(field, variable(field, domain));
+        for (const char* field : {"sequence", "number"})
+            message.set(field, std::int64_t{1});
+        for (const char* field : {"author", "by"})
+            message.set(field, "test");
+        message.set("state", "posted");
+        message.set("role", "user");
+        message.set("text", "x");
+        message.set("at", Date{1});
+        const std::string id = variable("conversationId", domain);
+        must(context, records.commit({RecordWrite::insert(data::conversations, id, conversation),
+                                      RecordWrite::insert(data::messages,
+                                                          variable("messageId", domain), message)}));
+        const Caller test{.subject = "test"};
+        must(context, contexts.put({domain, id}, std::nullopt, {}, test));
+        must(context, contexts.put({.domain = domain, .execution = "order-" + domain},
+                                   std::nullopt, {}, test));
     }
 
     static void plant(ApplyBatch& batch, std::string_view collection, Object body) {
@@ -135,6 +171,9 @@ protected:
     data::Domains domains{records, clock};
     http::AuthRoutes auth{identity};
     http::DomainRoutes domain_routes{domains};
+    data::Conversations conversations{records, clock, context.get_executor()};
+    data::AiContexts contexts{records, conversations, clock, nullptr};
+    http::ConversationRoutes conversation_routes{conversations, contexts};
     http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};
