@@ -43,11 +43,11 @@ public:
     }
 };
 
+using data::Conversations;
+
 template <class Adapter>
 class ConversationsContract : public testing::Test {
 protected:
-    using Conversations = data::Conversations;
-
     ConversationsContract() {
         must(context, data::apply_schema(adapter.store(), {}));
         id = record_id(*must(context, talk.create({{"domainId", "acme"}, {"executionId", "o-1"}},
