@@ -86,8 +86,8 @@ awaitable<void> page_some(data::Conversations& talk, std::string conversation, s
     std::string cursor;
     for (std::size_t i = 0; i < count; ++i) {
         const auto begun = SteadyClock::now();
-        const auto page = co_await talk.page(
-            {.conversation = conversation, .cursor = cursor, .limit = limit});
+        const auto page =
+            co_await talk.page({.conversation = conversation, .cursor = cursor, .limit = limit});
         if (!page) die(page.error().message());
         latencies_ms.push_back(1e3 * seconds_since(begun));
         cursor = page->next;
@@ -165,9 +165,10 @@ std::vector<std::vector<std::string>> written(Service& service,
         auto& mine = all.emplace_back();
         std::string cursor;
         do {
-            auto page = run(service.context,
-                            service.talk.page({.conversation = conversation, .cursor = cursor,
-                                               .descending = false, .limit = 500}));
+            auto page = run(service.context, service.talk.page({.conversation = conversation,
+                                                                .cursor = cursor,
+                                                                .descending = false,
+                                                                .limit = 500}));
             for (const ValuePtr& message : page.items)
                 mine.push_back(encoded(*message->get_if<Object>()));
             cursor = page.next;
@@ -177,32 +178,32 @@ std::vector<std::vector<std::string>> written(Service& service,
 }
 
 Timed bare_insert(const Bare& bare, const std::vector<std::vector<std::string>>& documents) {
-    return bare.timed(documents.size(), documents.front().size(),
-                      [&](std::size_t i, mongoc_collection_t* collection, auto& latencies) {
-                          for (const std::string& bytes : documents[i]) {
-                              const auto begun = SteadyClock::now();
-                              const bson_t document = view_of(bytes);
-                              bson_error_t error;
-                              if (!mongoc_collection_insert_one(collection, &document, nullptr,
-                                                                nullptr, &error))
-                                  die(error.message);
-                              latencies.push_back(1e3 * seconds_since(begun));
-                          }
-                      });
+    return bare.timed(
+        documents.size(), documents.front().size(),
+        [&](std::size_t i, mongoc_collection_t* collection, auto& latencies) {
+            for (const std::string& bytes : documents[i]) {
+                const auto begun = SteadyClock::now();
+                const bson_t document = view_of(bytes);
+                bson_error_t error;
+                if (!mongoc_collection_insert_one(collection, &document, nullptr, nullptr, &error))
+                    die(error.message);
+                latencies.push_back(1e3 * seconds_since(begun));
+            }
+        });
 }
 
 /// Newest first, page by page, each behind the last one's number; from the start after the end.
 void page_bare(mongoc_collection_t* collection, const std::string& conversation, std::size_t pages,
                std::size_t limit, std::vector<double>& latencies) {
-    const std::string options = encoded(
-        {{"sort", Object{{"conversationId", -1}, {"sequence", -1}, {"number", -1}}},
-         {"limit", static_cast<std::int64_t>(limit)}});
+    const std::string options =
+        encoded({{"sort", Object{{"conversationId", -1}, {"sequence", -1}, {"number", -1}}},
+                 {"limit", static_cast<std::int64_t>(limit)}});
     const bson_t find_options = view_of(options);
     std::int64_t beyond = INT64_MAX;
     for (std::size_t page = 0; page < pages; ++page) {
         const auto begun = SteadyClock::now();
-        const std::string filter = encoded(
-            {{"conversationId", conversation}, {"sequence", Object{{"$lt", beyond}}}});
+        const std::string filter =
+            encoded({{"conversationId", conversation}, {"sequence", Object{{"$lt", beyond}}}});
         const bson_t selector = view_of(filter);
         mongoc_cursor_t* cursor =
             mongoc_collection_find_with_opts(collection, &selector, &find_options, nullptr);
@@ -224,8 +225,8 @@ void print_pair(const char* name, Timed& ours, Timed& bare, const char* end) {
     fmt::print("\"{0}\":{{\"rate\":{1:.1f},\"p50_ms\":{2:.3f},\"p99_ms\":{3:.3f}}},"
                "\"bare_{0}\":{{\"rate\":{4:.1f},\"p50_ms\":{5:.3f},\"p99_ms\":{6:.3f}}}{7}",
                name, ours.rate, percentile(ours.latencies_ms, 0.5),
-               percentile(ours.latencies_ms, 0.99), bare.rate,
-               percentile(bare.latencies_ms, 0.5), percentile(bare.latencies_ms, 0.99), end);
+               percentile(ours.latencies_ms, 0.99), bare.rate, percentile(bare.latencies_ms, 0.5),
+               percentile(bare.latencies_ms, 0.99), end);
 }
 
 } // namespace
@@ -237,25 +238,23 @@ int run_messages(const Arguments& arguments) {
     constexpr std::size_t limit = 50;
     const std::string uri = arguments.text("uri");
     SystemClock clock;
-    MongoRecords records(
-        {.uri = uri + "/" + arguments.text("database"), .threads = parallel}, clock);
+    MongoRecords records({.uri = uri + "/" + arguments.text("database"), .threads = parallel},
+                         clock);
     MongoRecords bare_records({.uri = uri + "/" + arguments.text("bare-database")}, clock);
     Service service(records), bare_schema(bare_records);
     std::vector<std::string> conversations;
     for (std::size_t i = 0; i < parallel; ++i)
         conversations.push_back(service.begin());
     const Bare bare(uri, arguments.text("bare-database"));
-    Timed inserted = timed(service.context, parallel, each,
-                           [&](std::size_t i, auto& latencies, std::size_t& left) {
-                               return insert_some(service.talk, conversations[i], each, latencies,
-                                                  left);
-                           });
+    Timed inserted = timed(
+        service.context, parallel, each, [&](std::size_t i, auto& latencies, std::size_t& left) {
+            return insert_some(service.talk, conversations[i], each, latencies, left);
+        });
     Timed bare_inserted = bare_insert(bare, written(service, conversations));
-    Timed paged = timed(service.context, parallel, pages,
-                        [&](std::size_t i, auto& latencies, std::size_t& left) {
-                            return page_some(service.talk, conversations[i], pages, limit,
-                                             latencies, left);
-                        });
+    Timed paged = timed(
+        service.context, parallel, pages, [&](std::size_t i, auto& latencies, std::size_t& left) {
+            return page_some(service.talk, conversations[i], pages, limit, latencies, left);
+        });
     Timed bare_paged =
         bare.timed(parallel, pages, [&](std::size_t i, auto* collection, auto& latencies) {
             page_bare(collection, conversations[i], pages, limit, latencies);
@@ -296,11 +295,10 @@ int run_ai_context(const Arguments& arguments) {
         run(service.context, records.commit(std::move(writes)));
         writes.clear();
     }
-    run(service.context,
-        contexts.put({"bench", conversation}, std::nullopt,
-                     {{"systemPrompt", "You answer questions about orders."},
-                      {"pinned", Array{Object{{"text", "VAT is 19 %"}}}}},
-                     writer));
+    run(service.context, contexts.put({"bench", conversation}, std::nullopt,
+                                      {{"systemPrompt", "You answer questions about orders."},
+                                       {"pinned", Array{Object{{"text", "VAT is 19 %"}}}}},
+                                      writer));
     std::vector<double> latencies;
     std::size_t parts = 0;
     for (std::size_t i = 0; i < rounds; ++i) {
@@ -309,8 +307,9 @@ int run_ai_context(const Arguments& arguments) {
         parts = shown_window(window).find("parts")->get_if<Array>()->size();
         latencies.push_back(1e3 * seconds_since(begun));
     }
-    fmt::print("{{\"messages\":{},\"tokens\":{},\"parts\":{},\"p50_ms\":{:.3f},\"p99_ms\":{:.3f}}}\n",
-               messages, tokens, parts, percentile(latencies, 0.5), percentile(latencies, 0.99));
+    fmt::print(
+        "{{\"messages\":{},\"tokens\":{},\"parts\":{},\"p50_ms\":{:.3f},\"p99_ms\":{:.3f}}}\n",
+        messages, tokens, parts, percentile(latencies, 0.5), percentile(latencies, 0.99));
     return 0;
 }
 

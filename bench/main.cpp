@@ -13,6 +13,7 @@ int main(int count, char** values) {
     if (command == "messages") return run_messages(arguments);
     if (command == "ai-context") return run_ai_context(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
-    die("usage: netbuild_bench capture|apply|load|latency|find-loop|messages|ai-context|drop-database "
+    die("usage: netbuild_bench "
+        "capture|apply|load|latency|find-loop|messages|ai-context|drop-database "
         "[--name value]…");
 }

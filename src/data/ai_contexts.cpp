@@ -27,8 +27,8 @@ std::int64_t integer_at(const Value& record, std::string_view path, std::int64_t
 result<void> check_range(const Object& body, std::string_view path, std::size_t max) {
     const Value whole(body);
     const Value* value = whole.at_path(path);
-    if (!value || (value->integer_or() >= 0 &&
-                   value->integer_or() <= static_cast<std::int64_t>(max)))
+    if (!value ||
+        (value->integer_or() >= 0 && value->integer_or() <= static_cast<std::int64_t>(max)))
         return {};
     return fail(ErrorCode::invalid_argument, fmt::format("{}: must be 0 to {}", path, max));
 }
@@ -151,8 +151,7 @@ awaitable<result<ValuePtr>> AiContexts::put(Key key, std::optional<std::int64_t>
     co_return std::move(written).error();
 }
 
-awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit,
-                                         std::string question) {
+awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit, std::string question) {
     if (!retriever_ || limit == 0 || question.empty() || !window.content.open()) co_return;
     auto found = co_await retriever_->retrieve({.domain = window.domain,
                                                 .conversation = window.conversation,
@@ -200,8 +199,7 @@ awaitable<result<void>> AiContexts::add_messages(Window& window, Bounds bounds) 
         }
         // As many as should fit, by the size of those so far.
         const std::size_t each = std::max<std::size_t>(1, window.content.tokens() / (count + 1));
-        step = std::clamp(window.content.left() / each + 1, least_step,
-                          RecordQuery::limit_max - 1);
+        step = std::clamp(window.content.left() / each + 1, least_step, RecordQuery::limit_max - 1);
     }
     if (!passages_offered) co_await add_passages(window, bounds.passages, std::move(question));
     co_return result<void>{};
@@ -223,8 +221,8 @@ awaitable<result<AiContexts::Window>> AiContexts::window(std::string conversatio
     window.conversation_version = own ? record_version(*own) : 0;
     window.execution_version = shared ? record_version(*shared) : 0;
     if (const Value* model = first_of(own, shared, "model")) window.model = model->string_or();
-    window.budget_tokens = std::min(tokens, limit_of(own, shared, "maxTokens", tokens_max,
-                                                     tokens_max));
+    window.budget_tokens =
+        std::min(tokens, limit_of(own, shared, "maxTokens", tokens_max, tokens_max));
     window.content = ContextWindow(window.budget_tokens);
     add_fixed(window.content, own, shared);
     const Bounds bounds{
@@ -265,8 +263,7 @@ Object shown_window(const AiContexts::Window& window) {
                                            {"execution", window.execution_version}});
     shown.append("complete", !window.content.stopped().has_value());
     if (window.content.stopped()) shown.append("stoppedAt", *window.content.stopped());
-    if (window.passages_failed)
-        shown.append("passagesFailed", code_name(*window.passages_failed));
+    if (window.passages_failed) shown.append("passagesFailed", code_name(*window.passages_failed));
     return shown;
 }
 

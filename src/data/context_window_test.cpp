@@ -79,8 +79,8 @@ TEST(TimeOrderedId, sorts_behind_the_one_before_whatever_the_clock_says) {
             const auto ms = *rc::gen::inRange<std::int64_t>(1'000'000, 1'000'003);
             std::string id = time_ordered_id(ms, random, before);
             RC_ASSERT(id.size() == 36u);
-            RC_ASSERT(id[14] == '7' && (id[19] == '8' || id[19] == '9' || id[19] == 'a' ||
-                                        id[19] == 'b'));
+            RC_ASSERT(id[14] == '7' &&
+                      (id[19] == '8' || id[19] == '9' || id[19] == 'a' || id[19] == 'b'));
             RC_ASSERT(id > before);
             before = std::move(id);
         }

@@ -73,8 +73,8 @@ result<Cursor> read_cursor(const std::string& text) {
 void add_newest(std::vector<ValuePtr>& newest, const std::vector<ValuePtr>& states,
                 bool descending) {
     for (const ValuePtr& state : states) {
-        const bool same = !newest.empty() && number_of(*newest.back(), "sequence") ==
-                                                 number_of(*state, "sequence");
+        const bool same = !newest.empty() &&
+                          number_of(*newest.back(), "sequence") == number_of(*state, "sequence");
         if (!same) {
             newest.push_back(state);
         } else if (!descending) {
@@ -198,8 +198,8 @@ awaitable<result<std::string>> Conversations::domain_of(std::string id) {
     co_return domain;
 }
 
-awaitable<result<ValuePtr>>
-Conversations::change(std::string id, std::int64_t version, Object body) {
+awaitable<result<ValuePtr>> Conversations::change(std::string id, std::int64_t version,
+                                                  Object body) {
     CO_TRY(const ValuePtr there, co_await conversation(id));
     Object record = record_body(*there);
     for (const Field& field : conversation_change_fields) {
@@ -226,9 +226,9 @@ awaitable<result<RecordPage>> Conversations::list(ListQuery query) {
     if (!query.scope.all)
         records.where.push_back(
             {"domainId", Op::in, Array(query.scope.domains.begin(), query.scope.domains.end())});
-    for (const auto& [field, value] : {std::pair("domainId", &query.domain),
-                                       std::pair("executionId", &query.execution),
-                                       std::pair("taskId", &query.task)}) {
+    for (const auto& [field, value] :
+         {std::pair("domainId", &query.domain), std::pair("executionId", &query.execution),
+          std::pair("taskId", &query.task)}) {
         if (!value->empty()) records.where.push_back({field, Op::equal, *value});
     }
     co_return co_await records_.find(std::move(records));
@@ -433,9 +433,8 @@ awaitable<result<Conversations::Walked>> Conversations::walk(std::string convers
     Walked walked;
     std::size_t rows = limit + 1;
     while (true) {
-        CO_TRY(const RecordPage page,
-               co_await states(conversation, descending, beyond,
-                               std::min(rows, RecordQuery::limit_max)));
+        CO_TRY(const RecordPage page, co_await states(conversation, descending, beyond,
+                                                      std::min(rows, RecordQuery::limit_max)));
         const bool full = !page.next.empty();
         std::vector<ValuePtr> newest;
         add_newest(newest, page.items, descending);
@@ -463,9 +462,9 @@ awaitable<result<RecordPage>> Conversations::page(PageQuery query) {
     if (!down) beyond = std::max(beyond, floor);
     CO_TRY(Walked walked, co_await walk(query.conversation, down, beyond, query.limit));
     if (down && floor > 0) {
-        const auto behind = std::find_if(
-            walked.messages.begin(), walked.messages.end(),
-            [&](const ValuePtr& one) { return number_of(*one, "sequence") <= floor; });
+        const auto behind =
+            std::find_if(walked.messages.begin(), walked.messages.end(),
+                         [&](const ValuePtr& one) { return number_of(*one, "sequence") <= floor; });
         walked.more &= behind == walked.messages.end();
         walked.messages.erase(behind, walked.messages.end());
     }
@@ -495,8 +494,8 @@ awaitable<result<RecordPage>> Conversations::search(SearchQuery query) {
     CO_TRY(RecordPage page, co_await records_.find(std::move(records)));
     std::vector<std::string> successors; // states are numbered without a gap
     for (const ValuePtr& state : page.items)
-        successors.push_back(fmt::format("{}.{}", text_of(*state, "messageId"),
-                                         number_of(*state, "number") + 1));
+        successors.push_back(
+            fmt::format("{}.{}", text_of(*state, "messageId"), number_of(*state, "number") + 1));
     if (successors.empty()) co_return page;
     CO_TRY(const auto later, co_await records_.get(messages, std::move(successors)));
     std::vector<ValuePtr> shown;

@@ -46,10 +46,9 @@ Reply list_reply(const RecordPage& page, Object (*shown)(const Value&), bool mar
     Array items;
     for (const ValuePtr& record : page.items)
         items.emplace_back(shown(*record));
-    return {.body = Object{
-                {"items", std::move(items)},
-                {"nextCursor", cursor_or_null(marks ? "n." : "", page.next)},
-                {"previousCursor", cursor_or_null(marks ? "p." : "", page.previous)}}};
+    return {.body = Object{{"items", std::move(items)},
+                           {"nextCursor", cursor_or_null(marks ? "n." : "", page.next)},
+                           {"previousCursor", cursor_or_null(marks ? "p." : "", page.previous)}}};
 }
 
 Reply versioned(int status, Object body, std::int64_t version) {
@@ -136,7 +135,8 @@ awaitable<result<Reply>> ConversationRoutes::list(Call& call) {
 awaitable<result<Reply>> ConversationRoutes::get(Call& call) {
     CO_TRY_VOID(co_await admit(call));
     CO_TRY_VOID(call.only({}));
-    CO_TRY(const ValuePtr record, co_await conversations_.conversation(call.segment("conversationId")));
+    CO_TRY(const ValuePtr record,
+           co_await conversations_.conversation(call.segment("conversationId")));
     co_return versioned(200, data::shown_conversation(*record), record_version(*record));
 }
 
@@ -147,9 +147,8 @@ awaitable<result<Reply>> ConversationRoutes::change(Call& call) {
     CO_TRY(Object body, call.body(data::conversation_change_fields));
     if (!version)
         co_return fail(ErrorCode::precondition_failed, "a change needs If-Match with the ETag");
-    CO_TRY(const ValuePtr record,
-           co_await conversations_.change(call.segment("conversationId"), *version,
-                                          std::move(body)));
+    CO_TRY(const ValuePtr record, co_await conversations_.change(call.segment("conversationId"),
+                                                                 *version, std::move(body)));
     co_return versioned(200, data::shown_conversation(*record), record_version(*record));
 }
 
@@ -218,11 +217,11 @@ awaitable<result<Reply>> ConversationRoutes::history(Call& call) {
 
 awaitable<result<Reply>> ConversationRoutes::search(Call& call) {
     CO_TRY_VOID(call.only({"q", "domainId", "conversationId", "limit", "cursor"}));
-    data::Conversations::SearchQuery query{
-        .text = std::string(call.parameter("q")),
-        .scope = call.scope(),
-        .domain = std::string(call.parameter("domainId")),
-        .conversation = std::string(call.parameter("conversationId"))};
+    data::Conversations::SearchQuery query{.text = std::string(call.parameter("q")),
+                                           .scope = call.scope(),
+                                           .domain = std::string(call.parameter("domainId")),
+                                           .conversation =
+                                               std::string(call.parameter("conversationId"))};
     CO_TRY(query.limit, call.limit());
     CO_TRY_VOID(read_cursor(call, query.after, query.before));
     auto page = co_await conversations_.search(std::move(query));

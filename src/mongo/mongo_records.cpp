@@ -163,8 +163,8 @@ public:
         const auto from = client.collection(plan.collection->name);
         const Bson selector(mongo::walk_filter(plan));
         const Bson options(walk_options(plan));
-        const mongo::CursorPtr cursor(mongoc_collection_find_with_opts(
-            from.get(), selector.get(), options.get(), nullptr));
+        const mongo::CursorPtr cursor(
+            mongoc_collection_find_with_opts(from.get(), selector.get(), options.get(), nullptr));
         auto found = read_cursor(cursor.get());
         bson_error_t error;
         if (mongoc_cursor_error(cursor.get(), &error) &&
@@ -176,8 +176,7 @@ public:
     }
 
     static Object walk_options(const Plan& plan) {
-        return {{"sort", mongo::walk_sort(plan)},
-                {"limit", static_cast<std::int64_t>(plan.limit)}};
+        return {{"sort", mongo::walk_sort(plan)}, {"limit", static_cast<std::int64_t>(plan.limit)}};
     }
 
     /// Does the server know $text at all? One that does says that the index is missing, or that
@@ -186,8 +185,8 @@ public:
         const auto from = client.collection(collection.name);
         const Bson selector(Object{{"$text", Object{{"$search", "netbuild"}}}});
         const Bson options(Object{{"limit", std::int64_t{1}}});
-        const mongo::CursorPtr cursor(mongoc_collection_find_with_opts(
-            from.get(), selector.get(), options.get(), nullptr));
+        const mongo::CursorPtr cursor(
+            mongoc_collection_find_with_opts(from.get(), selector.get(), options.get(), nullptr));
         const auto found = read_cursor(cursor.get());
         bson_error_t error;
         if (!mongoc_cursor_error(cursor.get(), &error)) return true;

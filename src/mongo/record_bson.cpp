@@ -4,15 +4,28 @@
 namespace netbuild::mongo {
 namespace {
 
-/// Always with an operator of ours in front of the value, which is a scalar: see RecordQuery.
-Object condition_object(const RecordCondition& condition) {
+/// Always with an operator of ours in front of the value, which is a scalar: see RecordQuery. Side
+/// by side, not in an $and, which not every server takes an index for.
+Object conditions_object(const std::vector<RecordCondition>& conditions) {
     constexpr const char* operators[] = {"$eq", "$lt", "$lte", "$gt", "$gte", "$in"};
-    return {{std::string(condition.field),
-             Object{{operators[static_cast<std::size_t>(condition.op)], condition.value}}}};
+    Object filter;
+    Array twice; // one operator on one field
+    for (const RecordCondition& condition : conditions) {
+        const char* op = operators[static_cast<std::size_t>(condition.op)];
+        Object& of_field = filter.object_at(condition.field);
+        if (of_field.contains(op)) {
+            twice.emplace_back(
+                Object{{std::string(condition.field), Object{{op, condition.value}}}});
+        } else {
+            of_field.append(op, condition.value);
+        }
+    }
+    if (!twice.empty()) filter.append("$and", std::move(twice));
+    return filter;
 }
 
 /// (a, b, _id) behind (x, y, z): beyond in one member, equal in those before it.
-Object behind(const RecordStore::Plan& plan) {
+Array behind(const RecordStore::Plan& plan) {
     Array alternatives;
     for (std::size_t i = 0; i < plan.keys.size(); ++i) {
         Object parts;
@@ -22,24 +35,20 @@ Object behind(const RecordStore::Plan& plan) {
                      Object{{plan.descending ? "$lt" : "$gt", plan.from[i]}});
         alternatives.emplace_back(std::move(parts));
     }
-    return {{"$or", std::move(alternatives)}};
+    return alternatives;
 }
 
 } // namespace
 
 Object walk_filter(const RecordStore::Plan& plan) {
-    Array all;
-    for (const RecordCondition& condition : plan.where)
-        all.emplace_back(condition_object(condition));
-    if (!plan.from.empty()) all.emplace_back(behind(plan));
-    Object filter;
+    Object filter = conditions_object(plan.where);
+    if (!plan.from.empty()) filter.append("$or", behind(plan));
     if (!plan.words.empty()) {
         std::string search; // phrases: all of them
         for (const std::string& word : plan.words)
             search += "\"" + word + "\" ";
         filter.append("$text", Object{{"$search", std::move(search)}});
     }
-    if (!all.empty()) filter.append("$and", std::move(all));
     return filter;
 }
 

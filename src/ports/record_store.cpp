@@ -72,12 +72,12 @@ result<std::vector<Value>> read_cursor(const RecordStore::Plan& plan, const std:
 
 /// Do the keys say which record it is? Then an index has the whole order.
 bool identify(const Collection& collection, std::span<const std::string_view> keys) {
-    return std::any_of(
-        collection.indexes.begin(), collection.indexes.end(), [&](const RecordIndex& index) {
-            const auto fields = index.keys();
-            return index.unique && keys.size() >= fields.size() &&
-                   std::equal(fields.begin(), fields.end(), keys.begin());
-        });
+    return std::any_of(collection.indexes.begin(), collection.indexes.end(),
+                       [&](const RecordIndex& index) {
+                           const auto fields = index.keys();
+                           return index.unique && keys.size() >= fields.size() &&
+                                  std::equal(fields.begin(), fields.end(), keys.begin());
+                       });
 }
 
 /// Blanks, quotes and backslashes end a word: no store takes the rest for an operator.

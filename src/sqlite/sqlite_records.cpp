@@ -278,8 +278,7 @@ private:
             TRY(const bool found, rows.step());
             if (!found) break;
             TRY(const ValuePtr record, record_of(rows.blob(1)));
-            TRY_VOID(add_to_search(database, collection, rows.text(0),
-                                   *record->get_if<Object>()));
+            TRY_VOID(add_to_search(database, collection, rows.text(0), *record->get_if<Object>()));
             if (++done % progress_step == 0 && progress) progress(done, of);
         }
         if (progress) progress(of, of);

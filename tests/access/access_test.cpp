@@ -110,13 +110,14 @@ protected:
         message.set("text", "x");
         message.set("at", Date{1});
         const std::string id = variable("conversationId", domain);
-        must(context, records.commit({RecordWrite::insert(data::conversations, id, conversation),
-                                      RecordWrite::insert(data::messages,
-                                                          variable("messageId", domain), message)}));
+        must(context,
+             records.commit(
+                 {RecordWrite::insert(data::conversations, id, conversation),
+                  RecordWrite::insert(data::messages, variable("messageId", domain), message)}));
         const Caller test{.subject = "test"};
         must(context, contexts.put({domain, id}, std::nullopt, {}, test));
-        must(context, contexts.put({.domain = domain, .execution = "order-" + domain},
-                                   std::nullopt, {}, test));
+        must(context, contexts.put({.domain = domain, .execution = "order-" + domain}, std::nullopt,
+                                   {}, test));
     }
 
     static void plant(ApplyBatch& batch, std::string_view collection, Object body) {

@@ -221,10 +221,10 @@ TEST_F(ConversationRoutes, a_conversation_is_begun_changed_and_listed) {
     const auto next = ask("GET", "/v1/conversations?limit=1&cursor=" + page.text("nextCursor"));
     EXPECT_EQ(next.items()[0].at_path("title")->string_or(), "B");
     EXPECT_TRUE(next.body.at_path("nextCursor")->is_null());
-    EXPECT_EQ(ask("GET", "/v1/conversations?limit=1&cursor=" + next.text("previousCursor"))
-                  .items(),
+    EXPECT_EQ(ask("GET", "/v1/conversations?limit=1&cursor=" + next.text("previousCursor")).items(),
               page.items());
-    EXPECT_EQ(ask("GET", "/v1/conversations?executionId=o/1").items().size(), 0u); // it has none now
+    EXPECT_EQ(ask("GET", "/v1/conversations?executionId=o/1").items().size(),
+              0u); // it has none now
 }
 
 TEST_F(ConversationRoutes, messages_are_posted_paged_edited_and_deleted) {
@@ -235,7 +235,8 @@ TEST_F(ConversationRoutes, messages_are_posted_paged_edited_and_deleted) {
     EXPECT_EQ(first.status, 201);
     EXPECT_EQ(first.number("sequence"), 1);
     EXPECT_EQ(ask("POST", path, body).body, first.body);
-    EXPECT_EQ(ask("POST", path, R"({"role":"user","text":"ho","clientMessageId":"1"})").status, 409);
+    EXPECT_EQ(ask("POST", path, R"({"role":"user","text":"ho","clientMessageId":"1"})").status,
+              409);
     for (int i = 2; i <= 5; ++i)
         ask("POST", path, R"({"role":"assistant","text":"answer )" + std::to_string(i) + "\"}");
     const auto page = ask("GET", path + "?limit=2");
@@ -319,8 +320,7 @@ TEST_F(ConversationRoutes, bad_input_is_refused_by_the_name_of_its_field) {
              {messages, message(R"("metadata":)" + deep), ""},
              {messages, message(R"("clientMessageId":{"$gt":""})"), "clientMessageId"},
              {messages, message(R"("attachments":[{"name":"a"}])"), "attachments[0].mediaType"},
-             {messages,
-              message(R"("attachments":[{"name":"a","mediaType":"b","sizeBytes":-1}])"),
+             {messages, message(R"("attachments":[{"name":"a","mediaType":"b","sizeBytes":-1}])"),
               "attachments[0].sizeBytes"},
              {context_path, R"({"pinned":[{"text":7}]})", "pinned[0].text"},
              {context_path, R"({"summary":{"text":"x"}})", "summary.uptoSequence"},

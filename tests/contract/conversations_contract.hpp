@@ -50,9 +50,9 @@ class ConversationsContract : public testing::Test {
 protected:
     ConversationsContract() {
         must(context, data::apply_schema(adapter.store(), {}));
-        id = record_id(*must(context, talk.create({{"domainId", "acme"}, {"executionId", "o-1"}},
-                                                  member()))
-                            .record);
+        id = record_id(
+            *must(context, talk.create({{"domainId", "acme"}, {"executionId", "o-1"}}, member()))
+                 .record);
     }
 
     static Caller caller(std::string subject, Role role) {
@@ -90,8 +90,8 @@ protected:
         return outcome ? ErrorCode::internal : outcome.error().code();
     }
     /// `count` messages, one after the other.
-    awaitable<result<void>> post_some(Conversations& by, std::string conversation,
-                                      std::string name, int count) {
+    awaitable<result<void>> post_some(Conversations& by, std::string conversation, std::string name,
+                                      int count) {
         for (int i = 0; i < count; ++i)
             CO_TRY_VOID(co_await by.post(conversation, said(name + std::to_string(i)), member()));
         co_return result<void>{};
@@ -137,8 +137,7 @@ protected:
 TYPED_TEST_SUITE_P(ConversationsContract);
 
 TYPED_TEST_P(ConversationsContract, a_conversation_is_made_once_for_its_client_id) {
-    Object body{
-        {"domainId", "acme"}, {"title", "Order 7"}, {"clientConversationId", "c-1"}};
+    Object body{{"domainId", "acme"}, {"title", "Order 7"}, {"clientConversationId", "c-1"}};
     const auto first = must(this->context, this->talk.create(body, this->member()));
     EXPECT_FALSE(first.repeated);
     const auto again = must(this->context, this->reader.create(body, this->member()));
@@ -160,10 +159,10 @@ TYPED_TEST_P(ConversationsContract, a_conversation_is_made_once_for_its_client_i
     EXPECT_EQ(mine.items.size(), 2u);
     EXPECT_EQ(must(this->context, this->talk.list({.scope = Scope::everything()})).items.size(),
               3u);
-    EXPECT_EQ(must(this->context,
-                   this->talk.list({.scope = Scope::everything(), .execution = "o-1"}))
-                  .items.size(),
-              1u);
+    EXPECT_EQ(
+        must(this->context, this->talk.list({.scope = Scope::everything(), .execution = "o-1"}))
+            .items.size(),
+        1u);
 }
 
 TYPED_TEST_P(ConversationsContract, writers_at_a_time_give_one_order_and_a_reader_misses_nothing) {
@@ -208,8 +207,8 @@ TYPED_TEST_P(ConversationsContract, order_goes_on_after_a_restart_with_a_clock_t
 
 TYPED_TEST_P(ConversationsContract, a_client_id_stands_for_one_message_under_parallel_retries) {
     using namespace asio::experimental::awaitable_operators;
-    const Object body = this->said("hello", {{"clientMessageId", "m-1"},
-                                             {"metadata", Object{{"n", 1}, {"x", 1.5}}}});
+    const Object body = this->said(
+        "hello", {{"clientMessageId", "m-1"}, {"metadata", Object{{"n", 1}, {"x", 1.5}}}});
     const auto attempt = [&](Conversations& by) { return by.post(this->id, body, this->member()); };
     const auto [a, b, c, d] =
         run(this->context, attempt(this->talk) && attempt(this->talk) && attempt(this->reader) &&
@@ -240,27 +239,26 @@ TYPED_TEST_P(ConversationsContract, edits_and_deletions_are_later_states_and_the
     const std::string message = this->message_id(first);
     this->post("second");
     this->clock.utc_ms += 1000;
-    const auto edited = must(this->context, this->talk.edit(this->id, message, 1,
-                                                            {{"text", "the quick fox"}},
-                                                            this->member()));
+    const auto edited =
+        must(this->context,
+             this->talk.edit(this->id, message, 1, {{"text", "the quick fox"}}, this->member()));
     EXPECT_EQ(edited->at_path("number")->integer_or(), 2);
     EXPECT_EQ(*edited->at_path("createdAt"), *first->at_path("createdAt"));
     EXPECT_EQ(*must(this->context, this->reader.message(this->id, message)), *edited);
-    const auto same = must(this->context,
-                           this->talk.edit(this->id, message, std::nullopt,
-                                           {{"text", "the quick fox"}}, this->member()));
+    const auto same =
+        must(this->context, this->talk.edit(this->id, message, std::nullopt,
+                                            {{"text", "the quick fox"}}, this->member()));
     EXPECT_EQ(*same, *edited); // nothing new was said
-    EXPECT_EQ(this->refused(this->talk.edit(this->id, message, 1, {{"text", "x"}},
-                                            this->member())),
+    EXPECT_EQ(this->refused(this->talk.edit(this->id, message, 1, {{"text", "x"}}, this->member())),
               ErrorCode::precondition_failed);
     EXPECT_EQ(this->texts(this->page({.descending = false}).items),
               (std::vector<std::string>{"the quick fox", "second"}));
-    const auto removed = must(
-        this->context, this->talk.remove(this->id, message, std::nullopt, this->member()));
+    const auto removed =
+        must(this->context, this->talk.remove(this->id, message, std::nullopt, this->member()));
     EXPECT_FALSE(removed->at_path("text"));
-    EXPECT_EQ(*must(this->context,
-                    this->talk.remove(this->id, message, std::nullopt, this->member())),
-              *removed);
+    EXPECT_EQ(
+        *must(this->context, this->talk.remove(this->id, message, std::nullopt, this->member())),
+        *removed);
     EXPECT_EQ(this->refused(this->talk.edit(this->id, message, std::nullopt, {{"text", "x"}},
                                             this->member())),
               ErrorCode::conflict);
@@ -271,8 +269,8 @@ TYPED_TEST_P(ConversationsContract, edits_and_deletions_are_later_states_and_the
               (std::vector<std::string>{"teh quick fox", "the quick fox", "(deleted)"}));
     EXPECT_EQ(*states[0], *first); // as it was written
     EXPECT_EQ(this->refused(this->talk.message(this->id, message + ".2")), ErrorCode::not_found);
-    const auto other = must(this->context, this->talk.create({{"domainId", "umbra"}},
-                                                             this->member()));
+    const auto other =
+        must(this->context, this->talk.create({{"domainId", "umbra"}}, this->member()));
     EXPECT_EQ(this->refused(this->talk.message(record_id(*other.record), message)),
               ErrorCode::not_found);
 }
@@ -280,17 +278,18 @@ TYPED_TEST_P(ConversationsContract, edits_and_deletions_are_later_states_and_the
 TYPED_TEST_P(ConversationsContract, of_edits_at_a_time_one_is_next_and_the_other_is_told) {
     using namespace asio::experimental::awaitable_operators;
     const std::string message = this->message_id(this->post("one"));
-    const auto [a, b] = run(
-        this->context,
-        this->talk.edit(this->id, message, 1, {{"text", "a"}}, this->member()) &&
-            this->reader.edit(this->id, message, 1, {{"text", "b"}}, this->member()));
+    const auto [a, b] =
+        run(this->context,
+            this->talk.edit(this->id, message, 1, {{"text", "a"}}, this->member()) &&
+                this->reader.edit(this->id, message, 1, {{"text", "b"}}, this->member()));
     EXPECT_EQ(a.has_value() + b.has_value(), 1);
     const auto& lost = a ? b : a;
     EXPECT_EQ(lost.error().error_class(), ErrorClass::conflict);
     EXPECT_EQ(must(this->context, this->talk.history(this->id, message)).size(), 2u);
 }
 
-TYPED_TEST_P(ConversationsContract, only_authors_and_admins_change_and_only_services_speak_for_others) {
+TYPED_TEST_P(ConversationsContract,
+             only_authors_and_admins_change_and_only_services_speak_for_others) {
     const std::string message = this->message_id(this->post("mine"));
     const auto edit = [&](Caller who) {
         return this->talk.edit(this->id, message, std::nullopt, {{"text", "by " + who.subject}},
@@ -301,15 +300,14 @@ TYPED_TEST_P(ConversationsContract, only_authors_and_admins_change_and_only_serv
     EXPECT_EQ(this->refused(this->talk.remove(this->id, message, std::nullopt,
                                               this->caller("bob", Role::member))),
               ErrorCode::forbidden);
-    const auto moderated =
-        must(this->context, edit(this->caller("eve", Role::admin)));
+    const auto moderated = must(this->context, edit(this->caller("eve", Role::admin)));
     EXPECT_EQ(moderated->at_path("author")->string_or(), "ada");
     EXPECT_EQ(moderated->at_path("by")->string_or(), "eve");
     const Object spoken = this->said("hi", {{"author", "zoe"}});
     EXPECT_EQ(this->refused(this->talk.post(this->id, spoken, this->member())),
               ErrorCode::forbidden);
-    const auto by_bot = must(this->context, this->talk.post(this->id, spoken,
-                                                            this->caller("bot", Role::service)));
+    const auto by_bot =
+        must(this->context, this->talk.post(this->id, spoken, this->caller("bot", Role::service)));
     EXPECT_EQ(by_bot.record->at_path("author")->string_or(), "zoe");
     EXPECT_EQ(by_bot.record->at_path("by")->string_or(), "bot");
     EXPECT_EQ(this->refused(this->talk.post(this->id, {{"role", "user"}}, this->member())),
@@ -322,10 +320,10 @@ TYPED_TEST_P(ConversationsContract, pages_go_both_ways_over_edited_messages) {
     for (int i = 1; i <= 23; ++i) {
         const std::string message = this->message_id(this->post("m" + std::to_string(i)));
         for (int state = 0; state < (i % 5 == 0 ? 12 : i % 3 == 0); ++state)
-            must(this->context, this->talk.edit(this->id, message, std::nullopt,
-                                                {{"text", "m" + std::to_string(i) + "-" +
-                                                              std::to_string(state)}},
-                                                this->member()));
+            must(this->context,
+                 this->talk.edit(this->id, message, std::nullopt,
+                                 {{"text", "m" + std::to_string(i) + "-" + std::to_string(state)}},
+                                 this->member()));
     }
     for (const bool descending : {false, true}) {
         const auto whole = this->texts(this->page({.descending = descending, .limit = 500}).items);
@@ -348,8 +346,8 @@ TYPED_TEST_P(ConversationsContract, pages_go_both_ways_over_edited_messages) {
                 joined.insert(joined.end(), one.begin(), one.end());
             EXPECT_EQ(joined, whole) << limit;
             for (std::size_t back = pages.size() - 1; back-- > 0;) {
-                last = this->page(
-                    {.cursor = last.previous, .descending = descending, .limit = limit});
+                last =
+                    this->page({.cursor = last.previous, .descending = descending, .limit = limit});
                 EXPECT_EQ(this->texts(last.items), pages[back]) << limit;
                 EXPECT_FALSE(last.next.empty());
             }
@@ -367,7 +365,8 @@ TYPED_TEST_P(ConversationsContract, pages_go_both_ways_over_edited_messages) {
             << cursor;
 }
 
-TYPED_TEST_P(ConversationsContract, a_search_finds_newest_states_of_ones_domains_or_is_unsupported) {
+TYPED_TEST_P(ConversationsContract,
+             a_search_finds_newest_states_of_ones_domains_or_is_unsupported) {
     const std::string message = this->message_id(this->post("a red fox"));
     this->post("a grey wolf");
     must(this->context, this->talk.edit(this->id, message, std::nullopt, {{"text", "a blue fox"}},
@@ -378,8 +377,8 @@ TYPED_TEST_P(ConversationsContract, a_search_finds_newest_states_of_ones_domains
         *must(this->context, this->talk.create({{"domainId", "umbra"}}, this->member())).record);
     must(this->context, this->talk.post(theirs, this->said("their fox"), this->member()));
     const auto search = [&](std::string text, Scope scope) {
-        return run(this->context, this->talk.search({.text = std::move(text),
-                                                     .scope = std::move(scope)}));
+        return run(this->context,
+                   this->talk.search({.text = std::move(text), .scope = std::move(scope)}));
     };
     const Scope mine = this->member().scope(Role::viewer);
     EXPECT_EQ(this->texts(search("", mine)->items),
@@ -426,18 +425,17 @@ TYPED_TEST_P(ConversationsContract, a_window_has_what_is_fixed_then_passages_the
                              {"model", "shared model"},
                              {"pinned", Array{Object{{"text", "total 7"}, {"source", "o-1"}}}}},
                             this->member()));
-    must(this->context,
-         this->contexts.put({"acme", this->id}, std::nullopt,
-                            {{"systemPrompt", "own prompt"},
-                             {"pinned", Array{Object{{"text", "likes tea"}}}},
-                             {"summary", Object{{"text", "so far"},
-                                                {"uptoSequence", std::int64_t{2}}}}},
-                            this->member()));
+    must(this->context, this->contexts.put({"acme", this->id}, std::nullopt,
+                                           {{"systemPrompt", "own prompt"},
+                                            {"pinned", Array{Object{{"text", "likes tea"}}}},
+                                            {"summary", Object{{"text", "so far"},
+                                                               {"uptoSequence", std::int64_t{2}}}}},
+                                           this->member()));
     for (int i = 1; i <= 8; ++i)
         this->post("m" + std::to_string(i), {{"role", i % 2 ? "user" : "assistant"}});
-    must(this->context, this->talk.remove(this->id, this->message_id(this->page({.limit = 3})
-                                                                         .items.back()),
-                                          std::nullopt, this->member())); // m6
+    must(this->context,
+         this->talk.remove(this->id, this->message_id(this->page({.limit = 3}).items.back()),
+                           std::nullopt, this->member())); // m6
     this->passages.passages = {{"page one", "handbook", "c1", 10, 18, 0.9},
                                {"page two", "handbook", "c2", 20, 28, 0.5}};
     const auto window = this->window(100'000);
@@ -469,14 +467,16 @@ TYPED_TEST_P(ConversationsContract, a_window_has_what_is_fixed_then_passages_the
     EXPECT_EQ(this->parts(without).size(), 9u);
 }
 
-TYPED_TEST_P(ConversationsContract, windows_keep_to_the_budget_grow_with_it_and_are_the_same_again) {
-    must(this->context,
-         this->contexts.put({"acme", this->id}, std::nullopt,
-                            {{"systemPrompt", "Answer in German, and say what you are not sure of."},
-                             {"pinned", Array{Object{{"text", "a fact"}}, Object{{"text", "b"}}}},
-                             {"limits", Object{{"maxTokens", std::int64_t{1500}},
-                                               {"maxMessages", std::int64_t{50}}}}},
-                            this->member()));
+TYPED_TEST_P(ConversationsContract,
+             windows_keep_to_the_budget_grow_with_it_and_are_the_same_again) {
+    must(
+        this->context,
+        this->contexts.put({"acme", this->id}, std::nullopt,
+                           {{"systemPrompt", "Answer in German, and say what you are not sure of."},
+                            {"pinned", Array{Object{{"text", "a fact"}}, Object{{"text", "b"}}}},
+                            {"limits", Object{{"maxTokens", std::int64_t{1500}},
+                                              {"maxMessages", std::int64_t{50}}}}},
+                           this->member()));
     std::vector<std::string> long_ago;
     for (int i = 1; i <= 60; ++i)
         this->post(std::string(static_cast<std::size_t>(i * 37 % 90), 'x') + " \\u00fc " +
@@ -500,18 +500,17 @@ TYPED_TEST_P(ConversationsContract, windows_keep_to_the_budget_grow_with_it_and_
     EXPECT_TRUE(last.content.stopped());
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    ConversationsContract, a_conversation_is_made_once_for_its_client_id,
-    writers_at_a_time_give_one_order_and_a_reader_misses_nothing,
-    order_goes_on_after_a_restart_with_a_clock_that_went_back,
-    a_client_id_stands_for_one_message_under_parallel_retries,
-    edits_and_deletions_are_later_states_and_the_log_keeps_all,
-    of_edits_at_a_time_one_is_next_and_the_other_is_told,
-    only_authors_and_admins_change_and_only_services_speak_for_others,
-    pages_go_both_ways_over_edited_messages,
-    a_search_finds_newest_states_of_ones_domains_or_is_unsupported,
-    an_ai_context_changes_only_from_the_version_that_is_named,
-    a_window_has_what_is_fixed_then_passages_then_the_newest,
-    windows_keep_to_the_budget_grow_with_it_and_are_the_same_again);
+REGISTER_TYPED_TEST_SUITE_P(ConversationsContract, a_conversation_is_made_once_for_its_client_id,
+                            writers_at_a_time_give_one_order_and_a_reader_misses_nothing,
+                            order_goes_on_after_a_restart_with_a_clock_that_went_back,
+                            a_client_id_stands_for_one_message_under_parallel_retries,
+                            edits_and_deletions_are_later_states_and_the_log_keeps_all,
+                            of_edits_at_a_time_one_is_next_and_the_other_is_told,
+                            only_authors_and_admins_change_and_only_services_speak_for_others,
+                            pages_go_both_ways_over_edited_messages,
+                            a_search_finds_newest_states_of_ones_domains_or_is_unsupported,
+                            an_ai_context_changes_only_from_the_version_that_is_named,
+                            a_window_has_what_is_fixed_then_passages_then_the_newest,
+                            windows_keep_to_the_budget_grow_with_it_and_are_the_same_again);
 
 } // namespace netbuild::test

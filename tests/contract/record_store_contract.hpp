@@ -218,6 +218,7 @@ TYPED_TEST_P(RecordStoreContract, filters_compare_by_the_fields_type) {
               (std::vector<std::string>{"n110", "n111", "n200"}));
     EXPECT_EQ(matching({{"rank", Op::greater, 0}, {"rank", Op::less_or_equal, 20}}),
               (std::vector<std::string>{"n101", "n102"}));
+    EXPECT_TRUE(matching({{"topic", Op::equal, "a"}, {"topic", Op::equal, "b"}}).empty());
     EXPECT_EQ(matching({{"rank", Op::in, Array{0, 30, 31}}}),
               (std::vector<std::string>{"n100", "n103"}));
     EXPECT_TRUE(matching({{"rank", Op::in, Array{}}}).empty());
@@ -398,10 +399,9 @@ TYPED_TEST_P(RecordStoreContract, an_order_that_says_which_record_it_is_pages_wi
 
 TYPED_TEST_P(RecordStoreContract, a_search_finds_whole_words_or_says_that_the_store_has_none) {
     const auto said = [&](std::string id, std::string topic, int rank, std::string text) {
-        must(this->context,
-             this->store().commit(RecordWrite::insert(
-                 ledger, std::move(id),
-                 this->note(std::move(topic), rank, {{"body", std::move(text)}}))));
+        must(this->context, this->store().commit(RecordWrite::insert(
+                                ledger, std::move(id),
+                                this->note(std::move(topic), rank, {{"body", std::move(text)}}))));
     };
     said("l1", "a", 1, "The quick brown fox, again");
     said("l2", "b", 1, "slow FOX jumps");
@@ -445,8 +445,8 @@ TYPED_TEST_P(RecordStoreContract, a_text_index_that_comes_later_covers_what_is_t
     static constexpr Collection before[] = {notes, ledger_before};
     this->bring(before); // takes away the one there is
     EXPECT_TRUE(this->changes(before).empty());
-    must(this->context,
-         this->store().commit(RecordWrite::insert(ledger_before, "l1", this->note("a", 1, {{"body", "fox"}}))));
+    must(this->context, this->store().commit(RecordWrite::insert(
+                            ledger_before, "l1", this->note("a", 1, {{"body", "fox"}}))));
     this->bring(this->both);
     EXPECT_TRUE(this->changes(this->both).empty());
     const auto found =

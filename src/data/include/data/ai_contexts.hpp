@@ -45,10 +45,10 @@ public:
         /// Why there are no passages, where they were wanted.
         std::optional<ErrorCode> passages_failed;
     };
-    /// In the order of their worth: system prompt (the conversation's, else the execution's), pinned
-    /// facts of the execution and of the conversation, their summaries, the newest few messages,
-    /// passages, older messages back to those that are in the summary. The same data give the same
-    /// window, byte by byte. Reads only as much of the log as fits. not_found.
+    /// In the order of their worth: system prompt (the conversation's, else the execution's),
+    /// pinned facts of the execution and of the conversation, their summaries, the newest few
+    /// messages, passages, older messages back to those that are in the summary. The same data give
+    /// the same window, byte by byte. Reads only as much of the log as fits. not_found.
     awaitable<result<Window>> window(std::string conversation, std::size_t tokens);
 
 private:

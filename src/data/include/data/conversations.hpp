@@ -91,8 +91,9 @@ public:
         std::size_t limit = 50;
         std::string after = {}, before = {};
     };
-    /// Messages whose newest state has all the words (without any: all messages), newest first. A page may have fewer than
-    /// `limit` though there are more: older states are left out. unsupported: the store has none.
+    /// Messages whose newest state has all the words (without any: all messages), newest first. A
+    /// page may have fewer than `limit` though there are more: older states are left out.
+    /// unsupported: the store has none.
     awaitable<result<RecordPage>> search(SearchQuery query);
 
     static constexpr std::size_t states_max = 100;
