@@ -20,6 +20,14 @@ Object conditions_object(const std::vector<RecordCondition>& conditions) {
             of_field.append(op, condition.value);
         }
     }
+    // The value alone says the same, and a server may be a quarter faster with it (SecantusDB).
+    for (auto& member : filter) {
+        const auto& operators_of = *member.value.get_if<Object>();
+        if (operators_of.size() == 1 && operators_of.begin()->key == "$eq") {
+            Value value = operators_of.begin()->value;
+            member.value = std::move(value);
+        }
+    }
     if (!twice.empty()) filter.append("$and", std::move(twice));
     return filter;
 }
