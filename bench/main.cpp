@@ -12,7 +12,10 @@ int main(int count, char** values) {
     if (command == "find-loop") return run_find_loop(arguments);
     if (command == "scan") return run_scan(arguments);
     if (command == "upsert-loop") return run_upsert_loop(arguments);
+    if (command == "messages") return run_messages(arguments);
+    if (command == "ai-context") return run_ai_context(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
-    die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|drop-database "
+    die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|messages|"
+        "ai-context|drop-database "
         "[--name value]…");
 }

@@ -10,10 +10,13 @@
 
 #include <fmt/format.h>
 
+#include "data/ai_contexts.hpp"
+#include "data/conversations.hpp"
 #include "data/domains.hpp"
 #include "data/schema.hpp"
 #include "health.hpp"
 #include "http/auth_routes.hpp"
+#include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "http/position_header.hpp"
@@ -327,6 +330,10 @@ awaitable<result<void>> Application::serve(Roles roles) {
     snapshots::TaskSnapshots snapshots(
         {*impl.records, *impl.store, impl.clock, impl.random, impl.options.engine});
     http::SnapshotRoutes snapshot_routes(snapshots);
+    data::Conversations conversations(*impl.records, impl.clock, impl.executor);
+    // No retriever of passages yet: windows are made without.
+    data::AiContexts ai_contexts(*impl.records, conversations, impl.clock, nullptr);
+    http::ConversationRoutes conversation_routes(conversations, ai_contexts);
     const bool token = impl.configuration.text("http.auth") == "token";
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
@@ -339,6 +346,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     domain_routes.add_to(routes);
     payment_routes.add_to(routes);
     snapshot_routes.add_to(routes);
+    conversation_routes.add_to(routes);
     http::Server server(
         impl.executor,
         {.host = impl.configuration.text("http.host"),

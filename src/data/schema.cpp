@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/schema.hpp"
 
+#include "data/conversation_records.hpp"
 #include "data/domain_records.hpp"
 #include "data/idempotency_records.hpp"
 #include "data/identity_records.hpp"
@@ -38,6 +39,10 @@ std::span<const Collection> own_collections() noexcept {
         // snapshot_records.hpp
         task_snapshots,
         snapshot_heads,
+        // conversation_records.hpp
+        conversations,
+        messages,
+        ai_contexts,
     };
     return all;
 }

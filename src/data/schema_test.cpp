@@ -44,6 +44,13 @@ TEST(Schema, every_declaration_can_be_what_it_says) {
                     << where << key << " has no order";
             }
         }
+        if (!collection.searched.empty()) {
+            const Field* searched = collection.field(collection.searched);
+            ASSERT_TRUE(searched) << where << collection.searched;
+            EXPECT_EQ(searched->type, FieldType::text);
+            EXPECT_TRUE(collection.append_only && collection.expires.empty())
+                << where << " what is indexed once stays";
+        }
         if (collection.expires.empty()) continue;
         const Field* expires = collection.field(collection.expires);
         ASSERT_TRUE(expires) << where << collection.expires;

@@ -49,6 +49,33 @@ constexpr Rule table[] = {
     {"POST",   "/v1/tasks/{taskId}/snapshots",          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/snapshots",                         Who::token,  Role::viewer, Domain::list},
     {"GET",    "/v1/snapshots/{snapshotId}",            Who::token,  Role::viewer, Domain::object},
+    {"POST",   "/v1/conversations",                     Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/conversations",                     Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/conversations/{conversationId}",    Who::token,  Role::viewer, Domain::object},
+    {"PUT",    "/v1/conversations/{conversationId}",    Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/conversations/{conversationId}/messages",
+                                                        Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/conversations/{conversationId}/messages",
+                                                        Who::token,  Role::viewer, Domain::object},
+    {"GET",    "/v1/conversations/{conversationId}/messages/{messageId}",
+                                                        Who::token,  Role::viewer, Domain::object},
+    // Of a message: its author's and admins'.
+    {"PUT",    "/v1/conversations/{conversationId}/messages/{messageId}",
+                                                        Who::token,  Role::member, Domain::object},
+    {"DELETE", "/v1/conversations/{conversationId}/messages/{messageId}",
+                                                        Who::token,  Role::member, Domain::object},
+    // What was deleted is in it.
+    {"GET",    "/v1/conversations/{conversationId}/messages/{messageId}/history",
+                                                        Who::token,  Role::admin,  Domain::object},
+    {"GET",    "/v1/messages",                          Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/conversations/{conversationId}/ai-context",
+                                                        Who::token,  Role::viewer, Domain::object},
+    {"PUT",    "/v1/conversations/{conversationId}/ai-context",
+                                                        Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/domains/{domainId}/executions/{executionId}/ai-context",
+                                                        Who::token,  Role::viewer, Domain::object},
+    {"PUT",    "/v1/domains/{domainId}/executions/{executionId}/ai-context",
+                                                        Who::token,  Role::member, Domain::object},
 };
 // clang-format on
 

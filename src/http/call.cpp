@@ -42,6 +42,21 @@ result<void> Call::only(std::initializer_list<std::string_view> parameters) cons
     return {};
 }
 
+result<std::optional<std::int64_t>> Call::if_match() const {
+    const std::string_view header = request.header("if-match");
+    if (header.empty()) return std::optional<std::int64_t>();
+    std::int64_t version = 0;
+    if (header.size() > 2 && header.front() == '"' && header.back() == '"') {
+        const std::string_view digits = header.substr(1, header.size() - 2);
+        const auto [end, ec] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), version);
+        if (ec == std::errc{} && end == digits.data() + digits.size() && version > 0)
+            return std::optional(version);
+    }
+    return fail(ErrorCode::invalid_argument,
+                "If-Match: must be the ETag of a version, such as \"3\"");
+}
+
 result<Object> Call::body(std::span<const Field> fields) const {
     auto parsed = parse_json(request.body, body_depth_max);
     if (!parsed) return fail(ErrorCode::invalid_argument, "body: " + parsed.error().detail());

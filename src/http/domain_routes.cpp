@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/domain_routes.hpp"
 
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "data/domain_records.hpp"
@@ -20,21 +18,6 @@ Value shown(const Value& record) {
 }
 
 Value next_of(const RecordPage& page) { return page.next.empty() ? Value() : Value(page.next); }
-
-/// "7" with its quotes; nullopt: the header is not there.
-result<std::optional<std::int64_t>> wanted_version(std::string_view header) {
-    if (header.empty()) return std::optional<std::int64_t>();
-    std::int64_t version = 0;
-    if (header.size() > 2 && header.front() == '"' && header.back() == '"') {
-        const std::string_view digits = header.substr(1, header.size() - 2);
-        const auto [end, ec] =
-            std::from_chars(digits.data(), digits.data() + digits.size(), version);
-        if (ec == std::errc{} && end == digits.data() + digits.size() && version > 0)
-            return std::optional(version);
-    }
-    return fail(ErrorCode::invalid_argument,
-                "If-Match: must be the ETag of a version, such as \"3\"");
-}
 
 } // namespace
 
@@ -72,7 +55,7 @@ awaitable<result<Reply>> DomainRoutes::put(Call& call) {
     CO_TRY_VOID(call.admit(id, "domain " + id));
     if (id == every_domain)
         co_return fail(ErrorCode::invalid_argument, "domainId: * stands for all of them");
-    CO_TRY(const auto expected, wanted_version(call.request.header("if-match")));
+    CO_TRY(const auto expected, call.if_match());
     CO_TRY(Object body, call.body(data::domain_fields));
     CO_TRY(const ValuePtr record,
            co_await domains_.put(id, std::move(body), expected, call.caller.subject));

@@ -20,6 +20,8 @@ using mongo::to_error;
 namespace {
 
 constexpr std::uint32_t duplicate_key = 11000, document_validation_failure = 121;
+// What a server answers that does not know $text, and one that has no index for it.
+constexpr std::uint32_t bad_value = 2, index_not_found = 27, command_not_supported = 115;
 
 /// A document that takes a session in.
 class CallOptions {
@@ -156,6 +158,43 @@ public:
         return read_cursor(cursor.get());
     }
 
+    /// A search; none: this server has no full-text index (SecantusDB), or it is not built yet.
+    static result<std::optional<std::vector<ValuePtr>>> search(Client& client, const Plan& plan) {
+        const auto from = client.collection(plan.collection->name);
+        const Bson selector(mongo::walk_filter(plan));
+        const Bson options(walk_options(plan));
+        const mongo::CursorPtr cursor(
+            mongoc_collection_find_with_opts(from.get(), selector.get(), options.get(), nullptr));
+        auto found = read_cursor(cursor.get());
+        bson_error_t error;
+        if (mongoc_cursor_error(cursor.get(), &error) &&
+            (error.code == bad_value || error.code == index_not_found ||
+             error.code == command_not_supported))
+            return std::optional<std::vector<ValuePtr>>();
+        if (!found) return std::move(found).error();
+        return std::optional(std::move(*found));
+    }
+
+    static Object walk_options(const Plan& plan) {
+        return {{"sort", mongo::walk_sort(plan)}, {"limit", static_cast<std::int64_t>(plan.limit)}};
+    }
+
+    /// Does the server know $text at all? One that does says that the index is missing, or that
+    /// there is no such collection.
+    static result<bool> knows_search(Client& client, const Collection& collection) {
+        const auto from = client.collection(collection.name);
+        const Bson selector(Object{{"$text", Object{{"$search", "netbuild"}}}});
+        const Bson options(Object{{"limit", std::int64_t{1}}});
+        const mongo::CursorPtr cursor(
+            mongoc_collection_find_with_opts(from.get(), selector.get(), options.get(), nullptr));
+        const auto found = read_cursor(cursor.get());
+        bson_error_t error;
+        if (!mongoc_cursor_error(cursor.get(), &error)) return true;
+        if (error.code == index_not_found) return true;
+        if (error.code == bad_value || error.code == command_not_supported) return false;
+        return found.error();
+    }
+
     static result<std::vector<SchemaChange>> changes(Client& client,
                                                      std::span<const Collection> collections) {
         TRY(const Value listed,
@@ -182,6 +221,12 @@ public:
                 if (indexes.erase(name) == 0)
                     found.push_back({SchemaChange::Kind::create_index, &collection, name});
             }
+            if (const std::string name = search_index_name(collection);
+                !name.empty() && indexes.erase(name) == 0) {
+                TRY(const bool possible, knows_search(client, collection));
+                if (possible)
+                    found.push_back({SchemaChange::Kind::create_index, &collection, name});
+            }
             for (const std::string& name : indexes) {
                 if (name.starts_with("nb_"))
                     found.push_back({SchemaChange::Kind::drop_index, &collection, name});
@@ -202,12 +247,14 @@ public:
                                          {"validator", mongo::validator_object(collection)}});
         case SchemaChange::Kind::create_index: {
             const RecordIndex* index = find_index(collection, change.index);
-            if (!index) return fail(ErrorCode::not_found, change.text());
+            const bool search = change.index == search_index_name(collection);
+            if (!index && !search) return fail(ErrorCode::not_found, change.text());
+            const Object object = search ? mongo::search_index_object(collection)
+                                         : mongo::index_object(collection, *index);
             TRY(const std::uint64_t records, estimate(client, collection));
             if (progress) progress(0, records);
             TRY_VOID(client.command(
-                Object{{"createIndexes", collection.name},
-                       {"indexes", Array{mongo::index_object(collection, *index)}}}));
+                Object{{"createIndexes", collection.name}, {"indexes", Array{object}}}));
             if (progress) progress(records, records);
             return {};
         }
@@ -332,11 +379,17 @@ awaitable<result<void>> MongoRecords::write(std::vector<RecordWrite> writes) {
 }
 
 awaitable<result<std::vector<ValuePtr>>> MongoRecords::walk(Plan plan) {
-    co_return co_await impl_->with_client([plan = std::move(plan)](Impl::Client& client) {
-        return Impl::find(client, *plan.collection, mongo::walk_filter(plan), nullptr,
-                          Object{{"sort", mongo::walk_sort(plan)},
-                                 {"limit", static_cast<std::int64_t>(plan.limit)}});
-    });
+    co_return co_await impl_->with_client(
+        [plan = std::move(plan)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
+            if (plan.words.empty())
+                return Impl::find(client, *plan.collection, mongo::walk_filter(plan), nullptr,
+                                  Impl::walk_options(plan));
+            TRY(auto found, Impl::search(client, plan));
+            if (!found)
+                return fail(ErrorCode::unsupported,
+                            "full-text search: this MongoDB server has no text index");
+            return std::move(*found);
+        });
 }
 
 } // namespace netbuild

@@ -8,6 +8,7 @@ namespace netbuild::mongo {
 [[nodiscard]] Object walk_sort(const RecordStore::Plan& plan);
 /// An element of createIndexes' `indexes`.
 [[nodiscard]] Object index_object(const Collection& collection, const RecordIndex& index);
+[[nodiscard]] Object search_index_object(const Collection& collection);
 [[nodiscard]] Object validator_object(const Collection& collection);
 
 } // namespace netbuild::mongo

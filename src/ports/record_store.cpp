@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t id_bytes_max = 512;
 constexpr std::size_t cursor_bytes_max = 4096;
+constexpr std::size_t search_bytes_max = 1000;
 
 Error refuse(std::string_view field, std::string_view why) {
     return fail(ErrorCode::invalid_argument, fmt::format("{}: {}", field, why));
@@ -69,6 +70,35 @@ result<std::vector<Value>> read_cursor(const RecordStore::Plan& plan, const std:
     return *keys;
 }
 
+/// Do the keys say which record it is? Then an index has the whole order.
+bool identify(const Collection& collection, std::span<const std::string_view> keys) {
+    return std::any_of(collection.indexes.begin(), collection.indexes.end(),
+                       [&](const RecordIndex& index) {
+                           const auto fields = index.keys();
+                           return index.unique && keys.size() >= fields.size() &&
+                                  std::equal(fields.begin(), fields.end(), keys.begin());
+                       });
+}
+
+/// Blanks, quotes and backslashes end a word: no store takes the rest for an operator.
+result<std::vector<std::string>> words_of(const RecordQuery& query) {
+    std::vector<std::string> words;
+    if (query.text.empty()) return words;
+    if (query.collection->searched.empty()) return refuse("text", "nothing is indexed here");
+    if (query.text.size() > search_bytes_max || !is_utf8(query.text) ||
+        query.text.find('\0') != std::string::npos)
+        return refuse("text", fmt::format("must be UTF-8 of at most {} bytes", search_bytes_max));
+    constexpr std::string_view ends = " \t\r\n\"\\";
+    for (std::string_view left = query.text; !left.empty();) {
+        const auto end = std::min(left.find_first_of(ends), left.size());
+        if (end > 0) words.emplace_back(left.substr(0, end));
+        left.remove_prefix(std::min(end + 1, left.size()));
+    }
+    if (words.empty() || words.size() > RecordQuery::words_max)
+        return refuse("text", fmt::format("must be 1 to {} words", RecordQuery::words_max));
+    return words;
+}
+
 result<RecordStore::Plan> plan_of(const RecordQuery& query) {
     RecordStore::Plan plan;
     plan.collection = query.collection;
@@ -86,7 +116,8 @@ result<RecordStore::Plan> plan_of(const RecordQuery& query) {
             return refuse(key, "is no field to sort by");
         plan.keys.push_back(key);
     }
-    plan.keys.emplace_back("_id");
+    if (!identify(*query.collection, plan.keys)) plan.keys.emplace_back("_id");
+    TRY(plan.words, words_of(query));
     if (!query.after.empty() && !query.before.empty())
         return refuse("before", "there is an `after` too");
     const std::string& cursor = query.after.empty() ? query.before : query.after;
@@ -201,6 +232,10 @@ Object stored_record(const RecordWrite& write) {
 
 std::string index_name(const RecordIndex& index) {
     return fmt::format("nb_{}{}", index.unique ? "unique_" : "", fmt::join(index.keys(), "_"));
+}
+
+std::string search_index_name(const Collection& collection) {
+    return collection.searched.empty() ? "" : fmt::format("nb_text_{}", collection.searched);
 }
 
 const RecordIndex* find_index(const Collection& collection, std::string_view name) {

@@ -56,6 +56,14 @@ RecordSql walk_sql(const RecordStore::Plan& plan) {
                         fmt::join(std::vector<const char*>(plan.keys.size(), "?"), ", ")));
         sql.parameters.insert(sql.parameters.end(), plan.from.begin(), plan.from.end());
     }
+    if (!plan.words.empty()) {
+        where.push_back(fmt::format("_id IN (SELECT record FROM {} WHERE content MATCH ?)",
+                                    quoted(search_table(*plan.collection))));
+        std::string match; // strings side by side: all of them
+        for (const std::string& word : plan.words)
+            match += fmt::format("\"{}\" ", word);
+        sql.parameters.emplace_back(std::move(match));
+    }
     std::vector<std::string> order;
     for (const std::string_view key : plan.keys)
         order.push_back(quoted(key) + (plan.descending ? " DESC" : ""));
@@ -67,6 +75,21 @@ RecordSql walk_sql(const RecordStore::Plan& plan) {
 
 std::string index_title(const Collection& collection, std::string_view index) {
     return fmt::format("{}.{}", collection.name, index);
+}
+
+std::string search_table(const Collection& collection) {
+    return index_title(collection, search_index_name(collection));
+}
+
+std::string create_search_sql(const Collection& collection) {
+    return fmt::format("CREATE VIRTUAL TABLE IF NOT EXISTS {} USING fts5(record UNINDEXED, "
+                       "content, tokenize = 'unicode61 remove_diacritics 2')",
+                       quoted(search_table(collection)));
+}
+
+std::string insert_search_sql(const Collection& collection) {
+    return fmt::format("INSERT INTO {} (record, content) VALUES (?, ?)",
+                       quoted(search_table(collection)));
 }
 
 std::string create_index_sql(const Collection& collection, const RecordIndex& index) {

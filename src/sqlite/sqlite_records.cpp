@@ -113,6 +113,10 @@ public:
             TRY_VOID(add_columns(*database, collection, progress));
             break;
         case SchemaChange::Kind::create_index: {
+            if (change.index == search_index_name(collection)) {
+                TRY_VOID(create_search(*database, collection, progress));
+                break;
+            }
             const RecordIndex* index = find_index(collection, change.index);
             if (!index) return fail(ErrorCode::not_found, change.text());
             TRY_VOID(add_columns(*database, collection, progress));
@@ -121,6 +125,12 @@ public:
             break;
         }
         case SchemaChange::Kind::drop_index:
+            if (change.index.starts_with("nb_text_")) {
+                TRY_VOID(database->execute(
+                    fmt::format("DROP TABLE IF EXISTS {}",
+                                quoted(sqlite::index_title(collection, change.index)))));
+                break;
+            }
             TRY_VOID(database->execute(fmt::format(
                 "DROP INDEX IF EXISTS {}", quoted(sqlite::index_title(collection, change.index)))));
             TRY_VOID(drop_columns(*database, collection));
@@ -242,7 +252,37 @@ private:
         }
         auto ran = statement.run();
         if (!ran) return taken(std::move(ran).error());
-        return insert ? result<void>{} : changed(database, write);
+        if (!insert) return changed(database, write);
+        return add_to_search(database, collection, write.id, write.body);
+    }
+
+    static result<void> add_to_search(Database& database, const Collection& collection,
+                                      std::string_view id, const Object& body) {
+        const Value* text = collection.searched.empty() ? nullptr : body.find(collection.searched);
+        if (!text) return {};
+        TRY(Statement statement, database.prepare(sqlite::insert_search_sql(collection)));
+        statement.bind(1, id);
+        statement.bind(2, text->string_or());
+        return statement.run();
+    }
+
+    static result<void> create_search(Database& database, const Collection& collection,
+                                      const SchemaProgress& progress) {
+        TRY_VOID(database.execute(sqlite::create_search_sql(collection)));
+        TRY(const auto of,
+            count_of(database, fmt::format("SELECT count(*) FROM {}", quoted(collection.name))));
+        std::uint64_t done = 0;
+        TRY(Statement rows,
+            database.prepare(fmt::format("SELECT _id, _body FROM {}", quoted(collection.name))));
+        while (true) {
+            TRY(const bool found, rows.step());
+            if (!found) break;
+            TRY(const ValuePtr record, record_of(rows.blob(1)));
+            TRY_VOID(add_to_search(database, collection, rows.text(0), *record->get_if<Object>()));
+            if (++done % progress_step == 0 && progress) progress(done, of);
+        }
+        if (progress) progress(of, of);
+        return {};
     }
 
     static result<void> add_index_changes(Database& database, const Collection& collection,
@@ -265,6 +305,21 @@ private:
             if (!declared.contains(title) && name.starts_with("nb_"))
                 found.push_back({SchemaChange::Kind::drop_index, &collection, name});
         }
+        return add_search_changes(database, collection, found);
+    }
+
+    static result<void> add_search_changes(Database& database, const Collection& collection,
+                                           std::vector<SchemaChange>& found) {
+        TRY(auto tables, names(database,
+                               "SELECT name FROM sqlite_master WHERE type = 'table' AND "
+                               "sql LIKE 'CREATE VIRTUAL %' AND name GLOB ? || '.nb_text_*'",
+                               collection.name));
+        const std::string declared = search_index_name(collection);
+        if (!declared.empty() && tables.erase(sqlite::search_table(collection)) == 0)
+            found.push_back({SchemaChange::Kind::create_index, &collection, declared});
+        for (const std::string& title : tables)
+            found.push_back({SchemaChange::Kind::drop_index, &collection,
+                             title.substr(collection.name.size() + 1)});
         return {};
     }
 

@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include "data/conversation_records.hpp"
 #include "data/domains.hpp"
 #include "data/payment_records.hpp"
 #include "data/schema.hpp"
 #include "data/snapshot_records.hpp"
 #include "http/auth_routes.hpp"
+#include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "http/snapshot_routes.hpp"
@@ -46,6 +48,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "paymentId") return "payment-" + std::string(domain);
     if (name == "taskId") return "task-" + std::string(domain);
     if (name == "snapshotId") return "snapshot-" + std::string(domain);
+    if (name == "conversationId") return "conversation-" + std::string(domain);
+    if (name == "messageId") return "message-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
 }
@@ -56,6 +60,11 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path == "/v1/domains/{domainId}") return R"({"name":"A","status":"active"})";
     if (rule.path == "/v1/payments")
         return R"({"domainId":")" + std::string(domain) + R"(","amount":5,"currency":"EUR"})";
+    if (rule.path == "/v1/conversations") return R"({"domainId":")" + std::string(domain) + "\"}";
+    if (rule.path == "/v1/conversations/{conversationId}/messages")
+        return R"({"role":"user","text":"x"})";
+    if (rule.path == "/v1/conversations/{conversationId}/messages/{messageId}")
+        return R"({"text":"y"})";
     return "{}";
 }
 
@@ -66,6 +75,7 @@ protected:
         domain_routes.add_to(routes);
         payment_routes.add_to(routes);
         snapshot_routes.add_to(routes);
+        conversation_routes.add_to(routes);
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
         for (const std::string_view domain : {own, other}) {
@@ -91,8 +101,35 @@ protected:
             plant(*batch, collections::process_definitions,
                   {{"_id", "definition-" + name}, {"key", "k"}, {"domainId", domain}});
             plant_own(name);
+            plant_conversation(name);
         }
         must(context, store.apply(batch));
+    }
+
+    void plant_conversation(const std::string& domain) {
+        const Object made{{"domainId", domain}, {"createdAt", Date{1}}};
+        Object conversation = made, message = made;
+        conversation.set("createdBy", "test");
+        conversation.set("updatedAt", Date{1});
+        for (const char* field : {"messageId", "conversationId"})
+            message.set(field, variable(field, domain));
+        for (const char* field : {"sequence", "number"})
+            message.set(field, std::int64_t{1});
+        for (const char* field : {"author", "by"})
+            message.set(field, "test");
+        message.set("state", "posted");
+        message.set("role", "user");
+        message.set("text", "x");
+        message.set("at", Date{1});
+        const std::string id = variable("conversationId", domain);
+        must(context,
+             records.commit(
+                 {RecordWrite::insert(data::conversations, id, conversation),
+                  RecordWrite::insert(data::messages, variable("messageId", domain), message)}));
+        const Caller test{.subject = "test"};
+        must(context, contexts.put({domain, id}, std::nullopt, {}, test));
+        must(context, contexts.put({.domain = domain, .execution = "order-" + domain}, std::nullopt,
+                                   {}, test));
     }
 
     static void plant(ApplyBatch& batch, std::string_view collection, Object body) {
@@ -181,6 +218,9 @@ protected:
     http::PaymentRoutes payment_routes{payments};
     snapshots::TaskSnapshots snapshots{{records, store, clock, random}};
     http::SnapshotRoutes snapshot_routes{snapshots};
+    data::Conversations conversations{records, clock, context.get_executor()};
+    data::AiContexts contexts{records, conversations, clock, nullptr};
+    http::ConversationRoutes conversation_routes{conversations, contexts};
     http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};

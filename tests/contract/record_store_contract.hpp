@@ -36,10 +36,20 @@ inline constexpr Collection notes_before{.name = "contract_notes",
                                          .holds = "a note",
                                          .fields = std::span(note_fields).first(5),
                                          .indexes = fewer_note_indexes};
+inline constexpr RecordIndex ledger_indexes[] = {
+    {.fields = {"topic", "rank"}, .unique = true, .reason = "an order that needs no _id"},
+};
 inline constexpr Collection ledger{.name = "contract_ledger",
                                    .holds = "what is never changed",
                                    .fields = std::span(note_fields).first(3),
-                                   .append_only = true};
+                                   .indexes = ledger_indexes,
+                                   .append_only = true,
+                                   .searched = "body"};
+inline constexpr Collection ledger_before{.name = "contract_ledger",
+                                          .holds = "what is never changed",
+                                          .fields = std::span(note_fields).first(3),
+                                          .indexes = ledger_indexes,
+                                          .append_only = true};
 
 template <class Adapter>
 class RecordStoreContract : public testing::Test {
@@ -208,6 +218,7 @@ TYPED_TEST_P(RecordStoreContract, filters_compare_by_the_fields_type) {
               (std::vector<std::string>{"n110", "n111", "n200"}));
     EXPECT_EQ(matching({{"rank", Op::greater, 0}, {"rank", Op::less_or_equal, 20}}),
               (std::vector<std::string>{"n101", "n102"}));
+    EXPECT_TRUE(matching({{"topic", Op::equal, "a"}, {"topic", Op::equal, "b"}}).empty());
     EXPECT_EQ(matching({{"rank", Op::in, Array{0, 30, 31}}}),
               (std::vector<std::string>{"n100", "n103"}));
     EXPECT_TRUE(matching({{"rank", Op::in, Array{}}}).empty());
@@ -356,6 +367,97 @@ TYPED_TEST_P(RecordStoreContract, an_index_that_comes_later_covers_what_is_there
         ErrorCode::already_exists);
 }
 
+TYPED_TEST_P(RecordStoreContract, an_order_that_says_which_record_it_is_pages_without_its_id) {
+    for (int i = 9; i > 0; --i)
+        must(this->context, this->store().commit(RecordWrite::insert(
+                                ledger, "l" + std::to_string(10 - i), this->note("a", i))));
+    RecordQuery query{.collection = &ledger,
+                      .where = {{.field = "topic", .value = "a"}},
+                      .sort = {"topic", "rank"},
+                      .limit = 4};
+    std::vector<std::int64_t> ranks;
+    const auto add = [&](const RecordPage& page) {
+        for (const auto& record : page.items)
+            ranks.push_back(record->at_path("rank")->integer_or());
+    };
+    const auto first = this->page(query);
+    add(first);
+    query.after = first.next;
+    const auto second = this->page(query);
+    add(second);
+    query.after = second.next;
+    add(this->page(query));
+    EXPECT_EQ(ranks, (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9}));
+    query.after.clear();
+    query.before = second.previous;
+    EXPECT_EQ(this->ids(this->page(query)), this->ids(first));
+    query.before.clear();
+    query.descending = true;
+    query.where.push_back({"rank", RecordCondition::Operator::less, 3});
+    EXPECT_EQ(this->ids(this->page(query)), (std::vector<std::string>{"l8", "l9"}));
+}
+
+TYPED_TEST_P(RecordStoreContract, a_search_finds_whole_words_or_says_that_the_store_has_none) {
+    const auto said = [&](std::string id, std::string topic, int rank, std::string text) {
+        must(this->context, this->store().commit(RecordWrite::insert(
+                                ledger, std::move(id),
+                                this->note(std::move(topic), rank, {{"body", std::move(text)}}))));
+    };
+    said("l1", "a", 1, "The quick brown fox, again");
+    said("l2", "b", 1, "slow FOX jumps");
+    said("l3", "a", 2, "Foxes over the Stra\u00dfe, \u00c4rger");
+    const auto search = [&](std::string text, std::vector<RecordCondition> where = {}) {
+        return run(this->context, this->store().find({.collection = &ledger,
+                                                      .where = std::move(where),
+                                                      .descending = true,
+                                                      .text = std::move(text)}));
+    };
+    for (const char* refused : {" \t", "\"\\ \"", "\xff", "a b c d e f g h i j k l m n o p q"})
+        EXPECT_EQ(search(refused).error().code(), ErrorCode::invalid_argument) << refused;
+    EXPECT_EQ(run(this->context, this->store().find({.collection = &notes, .text = "fox"}))
+                  .error()
+                  .code(),
+              ErrorCode::invalid_argument); // notes have no such index
+    const auto found = search("fox");
+    if (!found) {
+        EXPECT_EQ(found.error().code(), ErrorCode::unsupported);
+        return;
+    }
+    using Ids = std::vector<std::string>;
+    EXPECT_EQ(this->ids(*found), (Ids{"l2", "l1"}));
+    EXPECT_EQ(this->ids(*search("fox QUICK")), Ids{"l1"});
+    EXPECT_EQ(this->ids(*search("arger")), Ids{"l3"});
+    EXPECT_EQ(this->ids(*search("fox", {{.field = "topic", .value = "b"}})), Ids{"l2"});
+    // Nothing is an operator.
+    for (const char* none : {"fo*", "quick OR slow", "fox NOT quick", "content:fox",
+                             "NEAR(quick fox)", "fox -quick", "\"own fo\"", "' OR 1=1 --"})
+        EXPECT_LE(search(none)->items.size(), 1u) << none;
+    EXPECT_TRUE(search("fo*")->items.empty());
+    EXPECT_TRUE(search("quick OR slow")->items.empty());
+    RecordQuery query{.collection = &ledger, .limit = 1, .text = "fox"};
+    const auto first = this->page(query);
+    query.after = first.next;
+    EXPECT_EQ(this->ids(first), Ids{"l1"});
+    EXPECT_EQ(this->ids(this->page(query)), Ids{"l2"});
+}
+
+TYPED_TEST_P(RecordStoreContract, a_text_index_that_comes_later_covers_what_is_there) {
+    static constexpr Collection before[] = {notes, ledger_before};
+    this->bring(before); // takes away the one there is
+    EXPECT_TRUE(this->changes(before).empty());
+    must(this->context, this->store().commit(RecordWrite::insert(
+                            ledger_before, "l1", this->note("a", 1, {{"body", "fox"}}))));
+    this->bring(this->both);
+    EXPECT_TRUE(this->changes(this->both).empty());
+    const auto found =
+        run(this->context, this->store().find({.collection = &ledger, .text = "fox"}));
+    if (found) {
+        EXPECT_EQ(this->ids(*found), std::vector<std::string>{"l1"});
+    } else {
+        EXPECT_EQ(found.error().code(), ErrorCode::unsupported);
+    }
+}
+
 TYPED_TEST_P(RecordStoreContract, netbuilds_own_collections_are_brought_once) {
     const auto done = must(this->context, data::apply_schema(this->store(), {}));
     EXPECT_GE(done.size(), data::own_collections().size());
@@ -372,6 +474,9 @@ REGISTER_TYPED_TEST_SUITE_P(
     nothing_but_declared_fields_and_scalars_gets_into_a_query,
     a_body_that_is_not_as_declared_is_not_stored, an_append_only_record_is_never_changed,
     what_has_expired_is_removed_some_at_a_time, a_schema_that_is_applied_twice_changes_nothing,
-    an_index_that_comes_later_covers_what_is_there, netbuilds_own_collections_are_brought_once);
+    an_index_that_comes_later_covers_what_is_there,
+    an_order_that_says_which_record_it_is_pages_without_its_id,
+    a_search_finds_whole_words_or_says_that_the_store_has_none,
+    a_text_index_that_comes_later_covers_what_is_there, netbuilds_own_collections_are_brought_once);
 
 } // namespace netbuild::test

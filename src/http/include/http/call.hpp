@@ -43,6 +43,8 @@ public:
     [[nodiscard]] result<std::size_t> limit() const;
     /// invalid_argument for a parameter that is none of these.
     [[nodiscard]] result<void> only(std::initializer_list<std::string_view> parameters) const;
+    /// The version in If-Match, "7" with its quotes; nullopt: the header is not there.
+    [[nodiscard]] result<std::optional<std::int64_t>> if_match() const;
     /// The JSON body by its declaration; errors name the field.
     [[nodiscard]] result<Object> body(std::span<const Field> fields) const;
 

@@ -80,6 +80,9 @@ struct Collection {
     /// A date field: after it a record may be removed. It needs an index.
     std::string_view expires = {};
     std::size_t bytes_max = 1024 * 1024;
+    /// A text field with a full-text index, where the store has such a thing. Of an append-only
+    /// collection that does not expire: what is indexed once stays.
+    std::string_view searched = {};
 
     [[nodiscard]] const Field* field(std::string_view wanted) const noexcept;
     /// Filters and orders are made of `_id` and of fields that an index has.

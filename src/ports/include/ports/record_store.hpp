@@ -49,14 +49,18 @@ struct RecordCondition {
 struct RecordQuery {
     const Collection* collection = nullptr;
     std::vector<RecordCondition> where;
-    /// Required fields; `_id` is always the last key. All keys have one direction.
+    /// Required fields; `_id` is the last key, unless a unique index has all of them. All keys have
+    /// one direction.
     std::vector<std::string_view> sort;
     bool descending = false;
     std::size_t limit = 50;
     /// A cursor of an earlier page: what stands behind it, or (`before`) the nearest in front.
     std::string after = {}, before = {};
+    /// Words, all of which Collection::searched holds: whole ones, without regard to case and
+    /// accents. Empty: no search. unsupported: the store has no full-text index.
+    std::string text = {};
 
-    static constexpr std::size_t limit_max = 500, in_max = 500;
+    static constexpr std::size_t limit_max = 500, in_max = 500, words_max = 16;
 };
 
 /// In the query's order, whichever way it was paged.
@@ -139,6 +143,8 @@ public:
         bool descending = false;
         /// Values of the keys that the walk starts behind; empty: from its beginning.
         std::vector<Value> from;
+        /// Of the search: no quotes, no backslashes, no blanks.
+        std::vector<std::string> words;
         /// One more than the page has: whether there is more.
         std::size_t limit = 0;
         bool nothing = false;
@@ -157,6 +163,8 @@ protected:
 [[nodiscard]] Object stored_record(const RecordWrite& write);
 /// nb_ and the fields; `unique_` or not is part of it, so that a change of it is a new index.
 [[nodiscard]] std::string index_name(const RecordIndex& index);
+/// nb_text_ and the field; empty: the collection has no full-text index.
+[[nodiscard]] std::string search_index_name(const Collection& collection);
 /// The declared index of that name, or null.
 [[nodiscard]] const RecordIndex* find_index(const Collection& collection, std::string_view name);
 
