@@ -2,6 +2,7 @@
 #include "data/schema.hpp"
 
 #include "data/domain_records.hpp"
+#include "data/embedding_records.hpp"
 #include "data/identity_records.hpp"
 
 namespace netbuild::data {
@@ -28,6 +29,10 @@ std::span<const Collection> own_collections() noexcept {
         // domain_records.hpp
         domains,
         domain_versions,
+        // embedding_records.hpp
+        embedding_indexes,
+        embeddings,
+        embedding_removals,
     };
     return all;
 }
