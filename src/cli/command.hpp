@@ -35,6 +35,8 @@ void add_status(Registry registry);
 void add_queries(Registry registry);
 void add_events(Registry registry);
 void add_verify(Registry registry);
+void add_verify_embeddings(Registry registry);
+void add_embeddings(Registry registry);
 void add_resync(Registry registry);
 void add_record(Registry registry);
 void add_deadletter(Registry registry);

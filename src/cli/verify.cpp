@@ -101,7 +101,9 @@ void add_verify(Registry registry) {
         registry.add("verify", "compare every document with the engine's tables at one Position");
     command->add_flag("--repair", *mend,
                       "load what differs anew, through the worker that captures");
-    command->callback([registry, mend] {
+    add_verify_embeddings({*command, registry.common, registry.chosen});
+    command->callback([registry, mend, command] {
+        if (!command->get_subcommands().empty()) return;
         registry.chosen = [registry, mend] {
             const bool json = registry.common.json;
             return run(registry.common, [json, mend](app::Application& application) {

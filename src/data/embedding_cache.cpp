@@ -304,7 +304,6 @@ awaitable<result<void>> EmbeddingCache::save(std::string id) {
     CO_TRY(const auto index, co_await current(record));
     const std::int64_t upto = handle->sequence;
     const std::string old_file = text(*record, "file"), old_graph = text(*record, "graphFile");
-    step("save");
     CO_TRY(const VectorFiles files, co_await index->save(fmt::format(
                                         "{}-{}-{}", id, upto, record_version(*record))));
     for (int attempt = 1;; ++attempt) {
@@ -318,15 +317,13 @@ awaitable<result<void>> EmbeddingCache::save(std::string id) {
             body.set("graphFile", files.graph.name);
             body.set("graphChecksum", files.graph.checksum);
         }
-        step("register");
-        auto done = co_await records_.commit(RecordWrite::replace(
+        auto done = co_await commit(RecordWrite::replace(
             embedding_indexes, id, record_version(*record), std::move(body)));
         if (done) break;
         if (done.error().code() != ErrorCode::conflict || attempt == attempts_max)
             co_return std::move(done).error();
         CO_TRY(record, co_await records_.one(embedding_indexes, id));
     }
-    step("registered");
     handle->saved = upto;
     handle->save_anyway = false;
     handle->changed = handle->sequence > upto ? clock_.monotonic() : Clock::duration{};
@@ -391,17 +388,27 @@ awaitable<result<void>> EmbeddingCache::finish_removal(ValuePtr record) {
             for (const ValuePtr& one : found.items)
                 writes.push_back(
                     RecordWrite::erase(*collection, record_id(*one), record_version(*one)));
-            step("erase some");
-            CO_TRY_VOID(co_await records_.commit(std::move(writes)));
+            CO_TRY_VOID(co_await commit(std::move(writes)));
         }
     }
     for (const std::string_view field : {"file", "graphFile"}) {
         const std::string name = text(*record, field);
         if (owned_ && !name.empty()) CO_TRY_VOID(co_await indexes_.remove_file(name));
     }
-    step("erase registry");
-    co_return co_await records_.commit(
-        RecordWrite::erase(embedding_indexes, id, record_version(*record)));
+    co_return co_await commit(RecordWrite::erase(embedding_indexes, id, record_version(*record)));
+}
+
+awaitable<result<void>> EmbeddingCache::commit(std::vector<RecordWrite> writes) {
+    if (options_.on_step) options_.on_step("commit");
+    auto done = co_await records_.commit(std::move(writes));
+    if (options_.on_step) options_.on_step("committed");
+    co_return done;
+}
+
+awaitable<result<void>> EmbeddingCache::commit(RecordWrite write) {
+    std::vector<RecordWrite> writes;
+    writes.push_back(std::move(write));
+    co_return co_await commit(std::move(writes));
 }
 
 awaitable<result<void>> EmbeddingCache::own_folder() {

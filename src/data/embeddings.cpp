@@ -85,7 +85,7 @@ awaitable<result<ValuePtr>> Embeddings::create(Object body, std::string actor) {
     body.set("createdBy", std::move(actor));
     const std::uint64_t high = random_.next(), low = random_.next();
     const std::string id = fmt::format("emb_{:016x}{:08x}", high, low >> 32);
-    auto done = co_await records_.commit(RecordWrite::insert(embedding_indexes, id, body));
+    auto done = co_await cache_.commit(RecordWrite::insert(embedding_indexes, id, body));
     if (!done && done.error().code() == ErrorCode::already_exists)
         co_return fail(ErrorCode::already_exists, "name: the domain has such an index");
     if (!done) co_return std::move(done).error();
@@ -120,7 +120,7 @@ awaitable<result<void>> Embeddings::erase(ValuePtr index, std::optional<std::int
         body.set("status", "removing");
         // Its name is free at once.
         body.set("name", id);
-        auto done = co_await records_.commit(
+        auto done = co_await cache_.commit(
             RecordWrite::replace(embedding_indexes, id, record_version(*index), std::move(body)));
         if (done) break;
         if (done.error().code() != ErrorCode::conflict || version || attempt == attempts_max)
@@ -129,6 +129,25 @@ awaitable<result<void>> Embeddings::erase(ValuePtr index, std::optional<std::int
     }
     cache_.touched(id);
     co_return result<void>{};
+}
+
+awaitable<result<void>> Embeddings::mend(std::string id) {
+    for (int attempt = 1;; ++attempt) {
+        CO_TRY(const ValuePtr index, co_await get(id));
+        CO_TRY(const auto check, co_await cache_.check(index));
+        if (check.vectors == integer(*index, "count")) break;
+        auto done = co_await cache_.commit(
+            registry_write(*index, integer(*index, "sequence"), check.vectors));
+        if (done) break;
+        if (done.error().code() != ErrorCode::conflict || attempt == attempts_max) co_return done;
+    }
+    CO_TRY(const ValuePtr index, co_await get(id));
+    CO_TRY(const auto memory, co_await cache_.current(index));
+    bool more = true;
+    while (more) {
+        CO_TRY(more, co_await memory->tend());
+    }
+    co_return co_await cache_.save(id);
 }
 
 RecordWrite Embeddings::removal(const std::string& index, std::int64_t sequence,
@@ -187,7 +206,7 @@ awaitable<result<Embeddings::Added>> Embeddings::add(std::string id, Array vecto
     }
     for (int attempt = 1;; ++attempt) {
         CO_TRY(Plan plan, co_await plan_of(*index, bodies));
-        auto done = co_await records_.commit(std::move(plan.writes));
+        auto done = co_await cache_.commit(std::move(plan.writes));
         if (done) {
             cache_.touched(id);
             CO_TRY(plan.outcome.index, co_await get(id));
@@ -216,7 +235,7 @@ awaitable<result<std::int64_t>> Embeddings::remove_records(std::string id,
         }
         if (removed == 0) co_return 0;
         writes.push_back(registry_write(*index, sequence, integer(*index, "count") - removed));
-        auto done = co_await records_.commit(std::move(writes));
+        auto done = co_await cache_.commit(std::move(writes));
         if (done) {
             cache_.touched(id);
             co_return removed;
@@ -344,7 +363,7 @@ awaitable<result<ValuePtr>> Embeddings::import(ForeignVectors vectors, Import wh
         CO_TRY(index, co_await get(id));
         Object body = record_body(*index);
         body.set("status", "ready");
-        auto done = co_await records_.commit(
+        auto done = co_await cache_.commit(
             RecordWrite::replace(embedding_indexes, id, record_version(*index), std::move(body)));
         if (done) co_return co_await get(id);
         if (done.error().code() != ErrorCode::conflict || attempt == attempts_max)

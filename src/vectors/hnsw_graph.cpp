@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The only file that includes hnswlib: its header defines functions that are not inline.
-#include "hnsw_graph.hpp"
+#include "vectors/hnsw_graph.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -11,7 +11,7 @@
 #include <faiss/impl/IDSelector.h>
 #include <fmt/format.h>
 
-#include "hnsw_graph.hpp"
+#include "vectors/hnsw_graph.hpp"
 
 namespace netbuild::vectors {
 namespace {

@@ -10,7 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "hnsw_graph.hpp"
+#include "vectors/hnsw_graph.hpp"
 #include "runtime/blocking_pool.hpp"
 
 // Of libgomp, whose header is another compiler's.

@@ -19,7 +19,7 @@ struct EmbeddingOptions {
     /// An index is saved when so much has changed, or after the interval if anything has.
     std::int64_t save_after_changes = 5000;
     Clock::duration save_interval = std::chrono::seconds(60);
-    /// For tests: told of every step, before it.
+    /// For tests: told before and after every commit; the process may end there.
     std::function<void(std::string_view step)> on_step = {};
 };
 
@@ -48,6 +48,10 @@ public:
     awaitable<result<void>> save(std::string index);
     /// open_all(), then tend() without end.
     awaitable<result<void>> run();
+
+    /// Of records of embeddings and their registry.
+    awaitable<result<void>> commit(std::vector<RecordWrite> writes);
+    awaitable<result<void>> commit(RecordWrite write);
 
     struct Check {
         std::int64_t vectors = 0;
@@ -79,9 +83,6 @@ private:
     awaitable<result<void>> remove_orphans();
     awaitable<result<void>> finish_removal(ValuePtr record);
     result<void> make_room(const Value& record);
-    void step(std::string_view name) const {
-        if (options_.on_step) options_.on_step(name);
-    }
 
     RecordStore& records_;
     VectorIndexes& indexes_;

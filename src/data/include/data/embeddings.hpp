@@ -28,6 +28,10 @@ public:
     /// Searched vector by vector until its graph is built anew.
     void rebuild(const Value& index) { cache_.forget(record_id(index)); }
 
+    /// Counts the records and writes the file anew from them. unavailable: the folder is another
+    /// process's.
+    awaitable<result<void>> mend(std::string index);
+
     static constexpr std::size_t vectors_max = 48, k_max = 500, effort_max = 2000;
 
     struct Added {
