@@ -142,6 +142,7 @@ awaitable<result<void>> Embeddings::mend(std::string id) {
         if (done.error().code() != ErrorCode::conflict || attempt == attempts_max) co_return done;
     }
     CO_TRY(const ValuePtr index, co_await get(id));
+    cache_.forget(id); // nobody raised the sequence when somebody else changed a record
     CO_TRY(const auto memory, co_await cache_.current(index));
     bool more = true;
     while (more) {

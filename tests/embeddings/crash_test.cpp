@@ -106,8 +106,9 @@ void check_after_death(const std::string& folder, const std::string& where) {
     EXPECT_TRUE(world.differences(index).empty()) << where << world.differences(index)[0];
     must(world.context, world.cache.open_all());
     std::set<std::string> registered;
+    const ValuePtr record = world.index(index);
     for (const char* field : {"file", "graphFile"}) {
-        if (const Value* name = world.index(index)->at_path(field))
+        if (const Value* name = record->at_path(field))
             registered.insert(std::string(name->string_or()));
     }
     const auto files = must(world.context, world.files.files());
@@ -118,7 +119,7 @@ void check_after_death(const std::string& folder, const std::string& where) {
     EXPECT_EQ(content_of(world, index), content_after[std::size(operations)]) << where;
     must(world.context, world.cache.tend(true));
     EXPECT_TRUE(world.differences(index).empty()) << where;
-    EXPECT_EQ(world.search(index, 4.5, 2), "v4 v3") << where;
+    EXPECT_EQ(world.search(index, 4.5, 2), "v4 v5") << where;
 }
 
 TEST(EmbeddingCrash, at_every_step_leaves_files_and_records_that_agree) {

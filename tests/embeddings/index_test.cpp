@@ -66,18 +66,20 @@ std::vector<std::int64_t> labels_of(const VectorAnswer& answer) {
 /// The share of the exact answer's hits that the other one has, over all queries.
 double recall(const IndexCore& exact, const IndexCore& graph, std::vector<std::string> tags,
               VectorAnswer::Method wanted) {
-    std::size_t found = 0, of = 0;
+    std::size_t found = 0, of = 0, as_wanted = 0;
     for (const auto& values : queries(200)) {
         const auto truth = exact.search({.values = values, .k = k, .tags = tags});
         const auto answer = graph.search({.values = values, .k = k, .tags = tags});
         EXPECT_EQ(truth->method, VectorAnswer::Method::exact);
-        EXPECT_EQ(answer->method, wanted);
+        as_wanted += answer->method == wanted ? 1 : 0;
         EXPECT_EQ(truth->hits.size(), answer->hits.size());
         const auto labels = labels_of(*answer);
         for (const VectorHit& hit : truth->hits)
             found += std::count(labels.begin(), labels.end(), hit.label) > 0 ? 1 : 0;
         of += truth->hits.size();
     }
+    // The graph's answer to a filter is now and then too short, and an exact one takes its place.
+    EXPECT_GE(as_wanted, wanted == VectorAnswer::Method::exact ? 200u : 150u);
     return static_cast<double>(found) / static_cast<double>(of);
 }
 
@@ -226,7 +228,7 @@ TEST(Index, files_hold_what_the_memory_holds_and_any_change_of_them_is_seen) {
     other.values[40] += 1;
     EXPECT_EQ(core->compare(other, {500, {7}}).size(), 1u);
     other = *read;
-    other.ids[3] = other.ids[4];
+    other.ids[5] = other.ids[6];
     EXPECT_EQ(core->compare(other, {500, {7}}).size(), 3u); // twice, its values, one is missing
     // The graph comes back as it was, with what happened since.
     auto graph = HnswGraph::load(folder.file("emb_x.hnsw"), core->spec(), {});
@@ -279,7 +281,7 @@ TEST(FaissFile, of_another_program_is_read_and_anything_else_is_refused) {
         write(changed);
         EXPECT_FALSE(read_faiss(path, SIZE_MAX).has_value()) << at;
     }
-    faiss::IndexLSH graph(3, 8, false);
+    faiss::IndexLSH graph(3, 2, false);
     graph.add(2, values.data());
     faiss::write_index(&graph, path.c_str());
     EXPECT_EQ(read_faiss(path, SIZE_MAX).error().code(), ErrorCode::unsupported);
