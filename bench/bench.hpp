@@ -76,6 +76,8 @@ int run_apply(const Arguments& arguments);
 int run_load(const Arguments& arguments);
 int run_latency(const Arguments& arguments);
 int run_find_loop(const Arguments& arguments);
+int run_scan(const Arguments& arguments);
+int run_upsert_loop(const Arguments& arguments);
 int run_drop_database(const Arguments& arguments);
 
 } // namespace netbuild::bench

@@ -197,10 +197,14 @@ void sample_documents(Run& run, int port) {
     ::close(descriptor);
 }
 
-std::vector<double> latencies_ms(const Run& run, std::atomic<Nanoseconds> Sighting::* seen) {
+/// Of the transactions between two shares of the run.
+std::vector<double> latencies_ms(const Run& run, std::atomic<Nanoseconds> Sighting::* seen,
+                                 double from, double to) {
     std::vector<double> values;
-    // The first tenth warms up.
-    for (std::size_t number = run.count / 10; number < run.count; ++number) {
+    const auto at = [&](double share) {
+        return static_cast<std::size_t>(share * static_cast<double>(run.count));
+    };
+    for (std::size_t number = at(from); number < at(to); ++number) {
         const Sighting& sighting = run.sightings[number];
         if (const Nanoseconds at = (sighting.*seen).load(); at != 0) {
             values.push_back(static_cast<double>(at - sighting.committed.load()) / 1e6);
@@ -247,16 +251,21 @@ int run_latency(const Arguments& arguments) {
         watcher.join();
     if (redis >= 0) ::close(redis);
 
-    auto published = latencies_ms(run, &Sighting::published);
-    auto visible = latencies_ms(run, &Sighting::visible);
-    auto acknowledged = latencies_ms(run, &Sighting::acknowledged);
+    // The first tenth warms up.
+    auto published = latencies_ms(run, &Sighting::published, 0.1, 1);
+    auto visible = latencies_ms(run, &Sighting::visible, 0.1, 1);
+    auto acknowledged = latencies_ms(run, &Sighting::acknowledged, 0.1, 1);
+    // Does a backlog grow?
+    auto early = latencies_ms(run, &Sighting::published, 0.1, 0.4);
+    auto late = latencies_ms(run, &Sighting::published, 0.7, 1);
     fmt::print("{{\"transactions\":{},\"rate\":{:.1f},\"published\":{},\"published_p50_ms\":{:.3f},"
                "\"published_p99_ms\":{:.3f},\"visible\":{},\"visible_p50_ms\":{:.3f},"
-               "\"visible_p99_ms\":{:.3f},\"commit_p50_ms\":{:.3f},\"commit_p99_ms\":{:.3f}}}\n",
+               "\"visible_p99_ms\":{:.3f},\"commit_p50_ms\":{:.3f},\"commit_p99_ms\":{:.3f},"
+               "\"early_p50_ms\":{:.3f},\"late_p50_ms\":{:.3f}}}\n",
                count, static_cast<double>(count) / elapsed, published.size(),
                percentile(published, 0.50), percentile(published, 0.99), visible.size(),
                percentile(visible, 0.50), percentile(visible, 0.99), percentile(acknowledged, 0.50),
-               percentile(acknowledged, 0.99));
+               percentile(acknowledged, 0.99), percentile(early, 0.50), percentile(late, 0.50));
     return 0;
 }
 

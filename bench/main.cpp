@@ -10,6 +10,9 @@ int main(int count, char** values) {
     if (command == "load") return run_load(arguments);
     if (command == "latency") return run_latency(arguments);
     if (command == "find-loop") return run_find_loop(arguments);
+    if (command == "scan") return run_scan(arguments);
+    if (command == "upsert-loop") return run_upsert_loop(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
-    die("usage: netbuild_bench capture|apply|load|latency|find-loop|drop-database [--name value]…");
+    die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|drop-database "
+        "[--name value]…");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bare libmongoc loop that bounds what any reader of the same server can reach.
+// The bare libmongoc loops that bound what any reader or writer of the same server can reach.
 #include <memory>
 #include <thread>
 
@@ -92,6 +92,75 @@ int run_find_loop(const Arguments& arguments) {
     fmt::print("{{\"finds\":{},\"rate\":{:.1f},\"p50_ms\":{:.3f},\"p99_ms\":{:.3f}}}\n", all.size(),
                static_cast<double>(all.size()) / elapsed, percentile(all, 0.5),
                percentile(all, 0.99));
+    return 0;
+}
+
+/// Every document of the collections, received and let go of.
+int run_scan(const Arguments& arguments) {
+    const Library library;
+    const auto client = connect(arguments.text("uri"));
+    const Bson all(bson_new(), &bson_destroy);
+    std::istringstream names(arguments.text("collections"));
+    const auto start = SteadyClock::now();
+    std::uint64_t documents = 0, bytes = 0;
+    for (std::string name; std::getline(names, name, ',');) {
+        const Collection collection(mongoc_client_get_collection(client.get(),
+                                                                 arguments.text("database").c_str(),
+                                                                 name.c_str()),
+                                    &mongoc_collection_destroy);
+        const Cursor cursor(
+            mongoc_collection_find_with_opts(collection.get(), all.get(), nullptr, nullptr),
+            &mongoc_cursor_destroy);
+        const bson_t* document = nullptr;
+        for (; mongoc_cursor_next(cursor.get(), &document); ++documents)
+            bytes += document->len;
+        bson_error_t error;
+        if (mongoc_cursor_error(cursor.get(), &error)) die(error.message);
+    }
+    fmt::print("{{\"scan_s\":{},\"documents\":{},\"bytes\":{}}}\n", seconds_since(start), documents,
+               bytes);
+    return 0;
+}
+
+/// Replaces documents of `bytes` one by one, majority and journaled, at `rate` a second or (0) as
+/// fast as they go.
+int run_upsert_loop(const Arguments& arguments) {
+    const Library library;
+    const auto client = connect(arguments.text("uri"));
+    const std::unique_ptr<mongoc_write_concern_t, decltype(&mongoc_write_concern_destroy)> concern(
+        mongoc_write_concern_new(), &mongoc_write_concern_destroy);
+    mongoc_write_concern_set_w(concern.get(), MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_write_concern_set_journal(concern.get(), true);
+    mongoc_client_set_write_concern(client.get(), concern.get());
+    const auto collection = open(client.get(), arguments);
+    const Bson upsert(BCON_NEW("upsert", BCON_BOOL(true)), &bson_destroy);
+    const double rate = arguments.number("rate", 0);
+    const double seconds = arguments.number("seconds");
+    const int documents = static_cast<int>(arguments.number("documents"));
+    const std::string filling(static_cast<std::size_t>(arguments.number("bytes")), 'x');
+    std::vector<double> latencies_ms;
+    const auto start = SteadyClock::now();
+    for (int number = 0; seconds_since(start) < seconds; ++number) {
+        auto due = SteadyClock::now();
+        if (rate > 0) {
+            due = start + std::chrono::duration_cast<SteadyClock::duration>(
+                              std::chrono::duration<double>(number / rate));
+            std::this_thread::sleep_until(due);
+        }
+        const Bson selector(BCON_NEW("_id", BCON_INT32(number % documents)), &bson_destroy);
+        const Bson body(BCON_NEW("_id", BCON_INT32(number % documents), "number",
+                                 BCON_INT32(number), "filling", BCON_UTF8(filling.c_str())),
+                        &bson_destroy);
+        bson_error_t error;
+        if (!mongoc_collection_replace_one(collection.get(), selector.get(), body.get(),
+                                           upsert.get(), nullptr, &error))
+            die(error.message);
+        latencies_ms.push_back(1e3 * seconds_since(due));
+    }
+    const double elapsed = seconds_since(start);
+    fmt::print("{{\"upserts\":{},\"rate\":{:.1f},\"p50_ms\":{:.3f},\"p99_ms\":{:.3f}}}\n",
+               latencies_ms.size(), static_cast<double>(latencies_ms.size()) / elapsed,
+               percentile(latencies_ms, 0.5), percentile(latencies_ms, 0.99));
     return 0;
 }
 

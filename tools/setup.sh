@@ -8,7 +8,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly deps=$PWD/.deps
+# A linked .deps is one environment: its virtual environment knows its own path.
+deps=$(readlink -m .deps)
+readonly deps
 readonly logs=$deps/log
 readonly attempts_max=3 # downloads: a registry that hiccups once must not fail a CI run
 

@@ -57,7 +57,9 @@ TEST_F(ConfigurationFile, a_mistake_names_the_key_the_file_and_the_line) {
               std::string::npos);
     EXPECT_NE(message("port = 1\n").find("stands in no section"), std::string::npos);
     EXPECT_NE(message("[http\n").find(".toml:1"), std::string::npos);
-    EXPECT_NE(message("[http]\nhost = \"0.0.0.0\"\n").find("not loopback"), std::string::npos);
+    EXPECT_NE(message("[http]\nauth = \"none\"\nhost = \"0.0.0.0\"\n").find("not loopback"),
+              std::string::npos);
+    EXPECT_TRUE(load("[http]\nhost = \"0.0.0.0\"\n").has_value()); // with tokens it may be any
     EXPECT_NE(message("[engine]\nsource = \"wal\"\n").find("POSTGRES_HOST"), std::string::npos);
 }
 

@@ -9,6 +9,7 @@
 int main(int argc, char** argv) {
     using namespace netbuild;
     std::signal(SIGPIPE, SIG_IGN); // a closed pipe or socket is an error where it is written to
+    std::signal(SIGXFSZ, SIG_IGN); // so is a file that may not grow: a full disk
     CLI::App app("NetBuild's data layer: Camunda 7, MongoDB and Redis on one clock", "netbuild");
     app.set_version_flag("--version", "netbuild 0.1.0");
     app.require_subcommand(1);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "load_client.hpp"
+#include "sync/content_hash.hpp"
 #include "telemetry/progress_bar.hpp"
 
 namespace netbuild::cli {
@@ -12,8 +13,14 @@ namespace {
 /// More than these are mended by a load of everything.
 constexpr std::size_t repair_instances_max = 10'000;
 
+struct Options {
+    bool mend = false;
+    bool hash = false;
+};
+
 /// `left` is what a repair left over; null without one.
-void print(const sync::VerifyReport& report, const sync::VerifyReport* left, bool json) {
+void print(const sync::VerifyReport& report, const sync::VerifyReport* left,
+           const std::string& content_hash, bool json) {
     if (json) {
         Array differences;
         for (const auto& one : report.differences) {
@@ -31,6 +38,7 @@ void print(const sync::VerifyReport& report, const sync::VerifyReport* left, boo
                       {"differences", std::move(differences)}};
         if (left)
             answer.append("differencesLeft", static_cast<std::int64_t>(left->difference_count));
+        if (!content_hash.empty()) answer.append("contentHash", content_hash);
         print_json(answer);
         return;
     }
@@ -45,6 +53,7 @@ void print(const sync::VerifyReport& report, const sync::VerifyReport* left, boo
                report.documents, to_string(report.position), report.difference_count, report.newer,
                report.retained);
     if (left) fmt::print("repaired: {} differences are left\n", left->difference_count);
+    if (!content_hash.empty()) fmt::print("content hash {}\n", content_hash);
 }
 
 awaitable<result<sync::VerifyPorts>> ports_with_progress(app::Application& application,
@@ -72,7 +81,14 @@ repair(app::Application& application, sync::ProjectionOptions options, sync::Ver
     co_return co_await sync::verify_again(std::move(ports), std::move(options), std::move(report));
 }
 
-awaitable<result<void>> verify(app::Application& application, bool json, bool mend) {
+/// Of the stored documents, or empty if nobody wants it.
+awaitable<result<std::string>> hash_of_content(app::Application& application, bool wanted) {
+    if (!wanted) co_return std::string();
+    CO_TRY(auto content, co_await sync::content_hash(application.store()));
+    co_return std::move(content.sha256);
+}
+
+awaitable<result<void>> verify(app::Application& application, bool json, Options chosen) {
     CO_TRY_VOID(co_await application.connect(false, {}));
     CO_TRY(const auto options, app::pipeline_options(application.configuration()));
     auto bar = std::make_shared<ProgressBar>("verify", "documents compared",
@@ -80,14 +96,16 @@ awaitable<result<void>> verify(app::Application& application, bool json, bool me
     CO_TRY(auto ports, co_await ports_with_progress(application, bar));
     CO_TRY(auto report, co_await sync::verify(std::move(ports), options.projection));
     bar->finish();
-    if (report.difference_count == 0 || !mend) {
-        print(report, nullptr, json);
+    if (report.difference_count == 0 || !chosen.mend) {
+        CO_TRY(const auto hash, co_await hash_of_content(application, chosen.hash));
+        print(report, nullptr, hash, json);
         if (report.difference_count == 0) co_return result<void>{};
         co_return fail(ErrorCode::difference_found,
                        fmt::format("{} differences", report.difference_count));
     }
     CO_TRY(const auto left, co_await repair(application, options.projection, report));
-    print(report, &left, json);
+    CO_TRY(const auto hash, co_await hash_of_content(application, chosen.hash));
+    print(report, &left, hash, json);
     if (left.difference_count == 0) co_return result<void>{};
     co_return fail(ErrorCode::difference_found,
                    fmt::format("{} differences are left after the repair", left.difference_count));
@@ -96,18 +114,20 @@ awaitable<result<void>> verify(app::Application& application, bool json, bool me
 } // namespace
 
 void add_verify(Registry registry) {
-    auto mend = std::make_shared<bool>(false);
+    auto options = std::make_shared<Options>();
     CLI::App* command =
         registry.add("verify", "compare every document with the engine's tables at one Position");
-    command->add_flag("--repair", *mend,
+    command->add_flag("--repair", options->mend,
                       "load what differs anew, through the worker that captures");
+    command->add_flag("--content-hash", options->hash,
+                      "also the SHA-256 over all documents: equal for equal models in any store");
     add_verify_embeddings({*command, registry.common, registry.chosen});
-    command->callback([registry, mend, command] {
+    command->callback([registry, options, command] {
         if (!command->get_subcommands().empty()) return;
-        registry.chosen = [registry, mend] {
+        registry.chosen = [registry, options] {
             const bool json = registry.common.json;
-            return run(registry.common, [json, mend](app::Application& application) {
-                return verify(application, json, *mend);
+            return run(registry.common, [json, options](app::Application& application) {
+                return verify(application, json, *options);
             });
         };
     });

@@ -6,7 +6,11 @@
 namespace netbuild {
 
 Object::Object() noexcept = default;
-Object::Object(std::initializer_list<Member> members) : members_(members) {}
+Object::Object(std::initializer_list<Written> members) {
+    members_.reserve(members.size());
+    for (const Written& member : members)
+        members_.push_back({std::string(member.key), std::move(member.value)});
+}
 Object::Object(const Object&) = default;
 Object::Object(Object&&) noexcept = default;
 Object& Object::operator=(const Object&) = default;

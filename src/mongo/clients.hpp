@@ -50,6 +50,14 @@ public:
         mongoc_client_t* client_;
     };
 
+    /// Runs `function` on a thread of the pool; it takes a client if it needs one.
+    template <class Function>
+    auto on_thread(Function function) -> awaitable<std::invoke_result_t<Function&>> {
+        using Outcome = std::invoke_result_t<Function&>;
+        if (configuration_error_) co_return Outcome(*configuration_error_);
+        co_return co_await pool_.run(std::move(function));
+    }
+
     /// Runs `function` with a client on a thread of the pool.
     template <class Function>
     auto with_client(Function function) -> awaitable<std::invoke_result_t<Function&, Client&>> {

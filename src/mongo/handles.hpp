@@ -62,6 +62,22 @@ public:
     [[nodiscard]] result<Object> document() const {
         return decode_bson({reinterpret_cast<const char*>(bson_get_data(&reply_)), reply_.len});
     }
+    /// True if the server refused some of a bulk's writes, all of those with `code`, and nothing
+    /// else went wrong.
+    [[nodiscard]] bool only_write_errors_of(int code) const {
+        std::size_t found = 0;
+        bson_iter_t iterator, element;
+        if (bson_iter_init_find(&iterator, &reply_, "writeErrors") &&
+            bson_iter_recurse(&iterator, &element)) {
+            for (; bson_iter_next(&element); ++found) {
+                bson_iter_t member;
+                if (!bson_iter_recurse(&element, &member) || !bson_iter_find(&member, "code") ||
+                    bson_iter_as_int64(&member) != code)
+                    return false;
+            }
+        }
+        return found > 0 && !bson_iter_init_find(&iterator, &reply_, "writeConcernErrors");
+    }
     [[nodiscard]] bool has_label(const char* label) const {
         return mongoc_error_has_label(&reply_, label);
     }

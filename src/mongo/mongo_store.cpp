@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mongo/mongo_store.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <boost/asio/this_coro.hpp>
@@ -9,6 +10,7 @@
 
 #include "clients.hpp"
 #include "filter_bson.hpp"
+#include "merged_lookups.hpp"
 #include "model/collections.hpp"
 #include "ports/checkpoint_document.hpp"
 #include "runtime/task_group.hpp"
@@ -21,6 +23,8 @@ using mongo::Reply;
 using mongo::to_error;
 
 namespace {
+
+constexpr int duplicate_key = 11000;
 
 /// {older: [path, version]}, where what is not there is the oldest.
 Object is_older(std::string_view path, const char* older, std::int64_t version) {
@@ -79,6 +83,15 @@ public:
         return clients_.with_client(std::move(function));
     }
 
+    awaitable<result<std::vector<ValuePtr>>> look_up(Query query) {
+        return clients_.on_thread([this, query = std::move(query)] {
+            return lookups_.look_up(query, [this](const Query& wanted) {
+                Client client(clients_);
+                return find(client, wanted);
+            });
+        });
+    }
+
     result<void> prepare(const std::vector<CollectionSpec>& collections) {
         { // so many connections are open from now on
             std::vector<std::unique_ptr<Client>> warm;
@@ -112,14 +125,47 @@ public:
         return {};
     }
 
-    static result<void> add(mongoc_bulk_operation_t* bulk, const DocumentWrite& write) {
+    /// The document of that id if it is older than the write, or has no Position.
+    static Object older_than(const DocumentWrite& write) {
+        const auto lsn = static_cast<std::int64_t>(write.lsn);
+        return Object{{"_id", write.id}, {"sync.lsn", Object{{"$not", Object{{"$gte", lsn}}}}}};
+    }
+
+    static bool is_insert(const DocumentWrite& write) {
+        return write.kind == DocumentWrite::Kind::insert_only ||
+               (write.kind == DocumentWrite::Kind::replace && write.expected_new);
+    }
+
+    /// As the writer believes the store to be: new documents are inserted, others replaced where
+    /// older. No pipeline, no upsert: the least work for a server.
+    static result<void> add_plain(mongoc_bulk_operation_t* bulk, const DocumentWrite& write) {
+        // The bodies are our own encoder's; libbson's check would refuse a variable's empty name.
+        static const Bson unchecked(Object{{"validate", false}});
+        bson_error_t error;
+        bool added = false;
+        if (write.kind == DocumentWrite::Kind::erase) {
+            const Bson selector(older_than(write));
+            added =
+                mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
+        } else if (const Bson body(*write.body->get_if<Object>()); is_insert(write)) {
+            added =
+                mongoc_bulk_operation_insert_with_opts(bulk, body.get(), unchecked.get(), &error);
+        } else {
+            const Bson selector(older_than(write));
+            added = mongoc_bulk_operation_replace_one_with_opts(bulk, selector.get(), body.get(),
+                                                                unchecked.get(), &error);
+        }
+        if (!added) return to_error(error);
+        return {};
+    }
+
+    /// Right whatever the store holds.
+    static result<void> add_guarded(mongoc_bulk_operation_t* bulk, const DocumentWrite& write) {
         static const Bson upsert(Object{{"upsert", true}});
         bson_error_t error;
         bool added = false;
         if (write.kind == DocumentWrite::Kind::erase) {
-            const Bson selector(
-                Object{{"_id", write.id},
-                       {"sync.lsn", Object{{"$lt", static_cast<std::int64_t>(write.lsn)}}}});
+            const Bson selector(older_than(write));
             added =
                 mongoc_bulk_operation_remove_one_with_opts(bulk, selector.get(), nullptr, &error);
         } else {
@@ -136,50 +182,65 @@ public:
         return {};
     }
 
-    static result<void> write_bulk(Client& client,
-                                   const std::vector<const DocumentWrite*>& writes) {
+    using Writes = std::vector<const DocumentWrite*>;
+    using Add = result<void> (*)(mongoc_bulk_operation_t*, const DocumentWrite&);
+
+    static result<mongo::BulkPtr> make_bulk(mongoc_collection_t* collection, const Writes& writes,
+                                            Add add) {
         static const Bson unordered(Object{{"ordered", false}});
-        std::map<std::string_view, std::vector<const DocumentWrite*>> by_collection;
+        mongo::BulkPtr bulk(
+            mongoc_collection_create_bulk_operation_with_opts(collection, unordered.get()));
         for (const DocumentWrite* write : writes)
-            by_collection[write->collection].push_back(write);
-        for (const auto& [name, group] : by_collection) {
-            const auto collection = client.collection(name);
-            const mongo::BulkPtr bulk(mongoc_collection_create_bulk_operation_with_opts(
-                collection.get(), unordered.get()));
-            for (const DocumentWrite* write : group)
-                TRY_VOID(add(bulk.get(), *write));
-            Reply reply;
-            bson_error_t error;
-            if (mongoc_bulk_operation_execute(bulk.get(), reply.out(), &error) == 0)
-                return to_error(error, &reply);
-        }
+            TRY_VOID(add(bulk.get(), *write));
+        return bulk;
+    }
+
+    /// Writes of one collection. First as if what the writer believes of the store were so, which
+    /// the answer's counts tell. If it is not (a replay, another worker), all of them go again,
+    /// guarded: what took the first time is not older than itself and stays as it is.
+    static result<void> write_bulk(Client& client, const Writes& writes) {
+        const auto collection = client.collection(writes.front()->collection);
+        TRY(const auto plain, make_bulk(collection.get(), writes, add_plain));
+        Reply reply;
+        bson_error_t error;
+        const bool done = mongoc_bulk_operation_execute(plain.get(), reply.out(), &error) != 0;
+        if (!done && !reply.only_write_errors_of(duplicate_key)) return to_error(error, &reply);
+        const auto erased = std::count_if(writes.begin(), writes.end(), [](const auto* write) {
+            return write->kind == DocumentWrite::Kind::erase;
+        });
+        const auto took = reply.integer("nInserted") + reply.integer("nMatched");
+        if (done && took == std::ssize(writes) - erased) return {};
+        TRY(const auto guarded, make_bulk(collection.get(), writes, add_guarded));
+        if (mongoc_bulk_operation_execute(guarded.get(), reply.out(), &error) == 0)
+            return to_error(error, &reply);
         return {};
     }
 
-    /// All of them durable, or a failure after which any may be. Bulks of different process
-    /// instances run at a time; of one document there is one write, so their order does not matter.
-    /// Beside them the fence is looked at, for the stage that comes next.
+    /// All of them durable, or a failure after which any may be. A collection's inserts are one
+    /// bulk, its other writes several by process instance: a server takes many new documents at
+    /// once best. Bulks run at a time; of one document there is one write, so their order does not
+    /// matter. Beside them the fence is looked at, for the stage that comes next.
     awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes,
                                       const std::optional<Fence>& fence) {
         if (writes.empty() && !fence) co_return result<void>{};
         constexpr std::size_t small = 16;
         const std::size_t bulks = writes.size() <= small ? 1 : options_.parallel_bulks;
-        std::vector<std::vector<const DocumentWrite*>> parts(bulks);
+        std::map<std::pair<std::string_view, std::size_t>, Writes> parts;
         for (const DocumentWrite& write : writes) {
             const std::string_view key =
                 write.partition.empty() ? std::string_view(write.id) : write.partition;
-            parts[std::hash<std::string_view>{}(key) % bulks].push_back(&write);
+            const std::size_t bulk =
+                is_insert(write) ? bulks : std::hash<std::string_view>{}(key) % bulks;
+            parts[{write.collection, bulk}].push_back(&write);
         }
         std::optional<Error> failure;
         TaskGroup group(co_await asio::this_coro::executor,
                         [&](const std::string&, const Error& error) {
                             if (!failure) failure = error;
                         });
-        for (const auto& part : parts) {
-            if (!part.empty())
-                group.spawn("bulk", with_client([&part](Client& client) {
-                                return write_bulk(client, part);
-                            }));
+        for (auto& [key, part] : parts) {
+            group.spawn("bulk",
+                        with_client([&part](Client& client) { return write_bulk(client, part); }));
         }
         if (fence) group.spawn("fence", check_fence(*fence));
         co_await group.join();
@@ -312,7 +373,8 @@ public:
     }
 
     Options options_;
-    mongo::Clients clients_;
+    mongo::MergedLookups lookups_;
+    mongo::Clients clients_; // the last member: its threads end before the others do
 };
 
 MongoStore::MongoStore(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
@@ -357,6 +419,16 @@ awaitable<result<void>> MongoStore::erase_checkpoint(std::string engine) {
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collection,
                                                          std::vector<std::string> ids) {
+    if (ids.size() == 1) {
+        Query query;
+        query.collection = collection;
+        query.filter.all.push_back({"_id", Condition::Operator::equal, std::move(ids.front())});
+        query.any_order = true;
+        query.limit = 1;
+        CO_TRY(auto found, co_await impl_->look_up(std::move(query)));
+        if (found.empty()) found.emplace_back();
+        co_return found;
+    }
     co_return co_await impl_->with_client(
         [collection, ids = std::move(ids)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
             TRY(const auto found, Impl::find_ids(client, collection, ids));
@@ -374,6 +446,7 @@ awaitable<result<std::vector<ValuePtr>>> MongoStore::get(std::string_view collec
 }
 
 awaitable<result<std::vector<ValuePtr>>> MongoStore::find(Query query) {
+    if (mongo::MergedLookups::mergeable(query)) co_return co_await impl_->look_up(std::move(query));
     co_return co_await impl_->with_client(
         [query = std::move(query)](Impl::Client& client) { return Impl::find(client, query); });
 }

@@ -15,6 +15,7 @@ Object load_object(const LoadState& load) {
                   {"after", load.after},
                   {"instances", static_cast<std::int64_t>(load.instances)},
                   {"estimate", static_cast<std::int64_t>(load.instances_estimate)}};
+    if (load.same_history) object.append("sameHistory", true);
     if (!load.all) {
         object.append("scope", Object{{"instances", Array(load.scope.begin(), load.scope.end())},
                                       {"definitions", load.definitions},
@@ -54,6 +55,7 @@ LoadState parse_load(const Value& value) {
     load.after = text_at(value, "after");
     load.instances = number_at(value, "instances");
     load.instances_estimate = number_at(value, "estimate");
+    load.same_history = flag_at(value, "sameHistory");
     load.all = value.at_path("scope") == nullptr;
     for (const Value& id : array_at(value, "scope.instances"))
         load.scope.emplace_back(id.string_or());

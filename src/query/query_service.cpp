@@ -29,21 +29,28 @@ constexpr int agreement_tries_max = 5;
 
 Value position_value(Position position) { return Object{{"engine", to_string(position)}}; }
 
-Answer list_answer(const Query& query, Array items, const std::vector<ValuePtr>& page, bool more,
-                   Position position) {
-    Value next;
-    if (more && !page.empty()) next = encode_cursor(cursor_of(query, *page.back()));
-    return {Object{{"items", std::move(items)},
-                   {"nextCursor", std::move(next)},
-                   {"position", position_value(position)}},
-            position};
+struct Page {
+    std::vector<ValuePtr> documents;
+    Value next_cursor; // or null
+};
+
+/// One document more than asked for tells whether there is a next page.
+awaitable<result<Page>> find_page(DocumentStore& store, Query query) {
+    const std::size_t limit = query.limit++;
+    Page page;
+    CO_TRY(page.documents, co_await store.find(query));
+    if (page.documents.size() > limit) {
+        page.documents.resize(limit);
+        if (limit > 0) page.next_cursor = encode_cursor(cursor_of(query, *page.documents.back()));
+    }
+    co_return page;
 }
 
-/// One more than asked for tells whether there is a next page.
-bool cut(std::vector<ValuePtr>& page, std::size_t limit) {
-    if (page.size() <= limit) return false;
-    page.resize(limit);
-    return true;
+Answer list_answer(Array items, Page page, Position position) {
+    return {Object{{"items", std::move(items)},
+                   {"nextCursor", std::move(page.next_cursor)},
+                   {"position", position_value(position)}},
+            position};
 }
 
 std::string_view text(const Value& document, std::string_view path) {
@@ -313,17 +320,15 @@ awaitable<result<Answer>> QueryService::batch_get(Value request, Scope scope) {
 awaitable<result<Answer>> QueryService::executions(Parameters parameters, Scope scope) {
     CO_TRY(ListRequest request, executions_request(parameters));
     restrict_to(request.query.filter, scope);
-    const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
-    CO_TRY(auto page, co_await ports_.store.find(request.query));
-    const bool more = cut(page, limit);
+    CO_TRY(Page page, co_await find_page(ports_.store, request.query));
     Array items;
-    for (const ValuePtr& document : page) {
+    for (const ValuePtr& document : page.documents) {
         Value item = shown(*document);
         item.get_if<Object>()->erase("_id");
         items.push_back(std::move(item));
     }
-    co_return list_answer(request.query, std::move(items), page, more, position);
+    co_return list_answer(std::move(items), std::move(page), position);
 }
 
 awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters parameters,
@@ -438,7 +443,6 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
 awaitable<result<Answer>> QueryService::tasks(Parameters parameters, Scope scope) {
     CO_TRY(ListRequest request, tasks_request(parameters));
     restrict_to(request.query.filter, scope);
-    const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
     if (!request.variables.empty()) {
         Query executions;
@@ -465,10 +469,9 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters, Scope scope
             ids.emplace_back(text(*execution, "_id"));
         request.query.filter.all.push_back({"processInstanceId", Op::in, std::move(ids)});
     }
-    CO_TRY(auto page, co_await ports_.store.find(request.query));
-    const bool more = cut(page, limit);
-    CO_TRY(Array items, co_await with_variables(page, request.query.filter));
-    co_return list_answer(request.query, std::move(items), page, more, position);
+    CO_TRY(Page page, co_await find_page(ports_.store, request.query));
+    CO_TRY(Array items, co_await with_variables(page.documents, request.query.filter));
+    co_return list_answer(std::move(items), std::move(page), position);
 }
 
 awaitable<result<Answer>> QueryService::definitions(Parameters parameters, Scope scope) {
@@ -478,19 +481,17 @@ awaitable<result<Answer>> QueryService::definitions(Parameters parameters, Scope
             {{"domainId", Op::in, Array(scope.domains.begin(), scope.domains.end())},
              {"domainId", Op::equal, nullptr}});
     }
-    const std::size_t limit = request.query.limit++;
     const Position position = ports_.model.applied();
-    CO_TRY(auto page, co_await ports_.store.find(request.query));
-    const bool more = cut(page, limit);
+    CO_TRY(Page page, co_await find_page(ports_.store, request.query));
     Array items;
-    for (const ValuePtr& document : page) {
+    for (const ValuePtr& document : page.documents) {
         Value item = shown(*document);
         Object& object = *item.get_if<Object>();
         object.set("id", *object.find("_id"));
         object.erase("_id");
         items.push_back(std::move(item));
     }
-    co_return list_answer(request.query, std::move(items), page, more, position);
+    co_return list_answer(std::move(items), std::move(page), position);
 }
 
 awaitable<result<Answer>> QueryService::definition(std::string id, Scope scope) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include <sqlite3.h>
 
@@ -86,7 +86,7 @@ private:
     explicit Database(sqlite3* handle) : handle_(handle) {}
 
     std::unique_ptr<sqlite3, CloseDatabase> handle_;
-    std::map<std::string, std::unique_ptr<sqlite3_stmt, FinalizeStatement>> statements_;
+    std::unordered_map<std::string, std::unique_ptr<sqlite3_stmt, FinalizeStatement>> statements_;
 };
 
 /// The connection's last error, by what a caller can do about it.

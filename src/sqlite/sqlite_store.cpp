@@ -5,14 +5,18 @@
 #include <map>
 #include <mutex>
 
+#include <boost/asio/this_coro.hpp>
+
 #include <fmt/format.h>
 
 #include "database.hpp"
+#include "encoded_bodies.hpp"
 #include "model/collections.hpp"
 #include "ports/checkpoint_document.hpp"
 #include "ports/query_order.hpp"
 #include "query_sql.hpp"
 #include "runtime/blocking_pool.hpp"
+#include "runtime/task_group.hpp"
 #include "wire/bson.hpp"
 
 namespace netbuild {
@@ -34,6 +38,7 @@ class SqliteStore::Impl {
 public:
     explicit Impl(Options options)
         : options_(std::move(options)),
+          encode_pool_({.name = "sqlite-encode", .threads = 1}),
           write_pool_({.name = "sqlite-write", .threads = 1}),
           read_pool_(
               {.name = "sqlite-read", .threads = std::max<std::size_t>(1, options_.readers)}) {}
@@ -45,17 +50,15 @@ public:
         return {};
     }
 
-    result<void> apply(const ApplyBatch& batch) {
+    result<void> apply(const ApplyBatch& batch, sqlite::EncodedBodies& bodies) {
         TRY(Database * database, writer());
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
         if (batch.fence)
             TRY_VOID(check_fence(*database, batch.fence->engine, batch.fence->generation));
-        for (const DocumentWrite& write : batch.events)
-            TRY_VOID(write_document(*database, write));
-        for (const DocumentWrite& write : batch.parts)
-            TRY_VOID(write_document(*database, write));
-        for (const DocumentWrite& write : batch.documents)
-            TRY_VOID(write_document(*database, write));
+        for (auto chunk = bodies.next(); !chunk.writes.empty(); chunk = bodies.next()) {
+            for (std::size_t i = 0; i < chunk.writes.size(); ++i)
+                TRY_VOID(write_document(*database, *chunk.writes[i], chunk.body(i)));
+        }
         if (batch.checkpoint) {
             TRY_VOID(
                 check_fence(*database, batch.checkpoint->engine, batch.checkpoint->generation));
@@ -202,6 +205,27 @@ public:
         co_return co_await write_pool_.run(std::move(function));
     }
 
+    awaitable<result<void>> write_batch(std::shared_ptr<const ApplyBatch> batch) {
+        const auto bodies = std::make_shared<sqlite::EncodedBodies>(*batch);
+        const auto writing = [this, batch, bodies] {
+            auto outcome = apply(*batch, *bodies);
+            bodies->close();
+            return outcome;
+        };
+        if (bodies->small()) co_return co_await write_pool_.run(writing);
+        const auto encoding = [batch, bodies] {
+            bodies->encode_ahead();
+            return result<void>{};
+        };
+        // What the encoder does not do the writer does: its failure is none.
+        TaskGroup encoder(co_await asio::this_coro::executor,
+                          [](const std::string&, const Error&) {});
+        encoder.spawn("encode", encode_pool_.run(encoding));
+        auto outcome = co_await write_pool_.run(writing);
+        co_await encoder.join();
+        co_return outcome;
+    }
+
 private:
     result<Database*> writer() {
         if (!writer_) {
@@ -339,6 +363,11 @@ private:
     }
 
     result<void> write_document(Database& database, const DocumentWrite& write) {
+        return write_document(database, write, encode_bson(*write.body->get_if<Object>()));
+    }
+
+    result<void> write_document(Database& database, const DocumentWrite& write,
+                                std::string_view body) {
         TRY(const WriteSql* sql, write_sql(write.collection));
         const bool erase = write.kind == DocumentWrite::Kind::erase;
         const bool replace = write.kind == DocumentWrite::Kind::replace;
@@ -348,9 +377,7 @@ private:
         statement.bind(1, std::string_view(write.id));
         statement.bind(2, static_cast<std::int64_t>(write.lsn));
         if (!erase) {
-            body_.clear();
-            append_bson(body_, *write.body->get_if<Object>());
-            statement.bind_blob(3, body_);
+            statement.bind_blob(3, body);
             int index = 4;
             for (const std::string& column : sql->layout.columns) {
                 if (const Value* value = write.body->at_path(column)) statement.bind(index, *value);
@@ -367,7 +394,7 @@ private:
     // Of the writer's thread alone.
     std::unique_ptr<Database> writer_;
     std::map<std::string, WriteSql, std::less<>> write_sql_;
-    std::string body_;
+    BlockingPool encode_pool_;
     BlockingPool write_pool_;
     BlockingPool read_pool_;
 };
@@ -387,7 +414,7 @@ awaitable<result<void>> SqliteStore::ping() {
 }
 
 awaitable<result<void>> SqliteStore::apply(std::shared_ptr<const ApplyBatch> batch) {
-    co_return co_await impl_->write([impl = impl_.get(), batch] { return impl->apply(*batch); });
+    co_return co_await impl_->write_batch(std::move(batch));
 }
 
 awaitable<result<std::uint64_t>> SqliteStore::claim(std::string engine) {

@@ -51,7 +51,7 @@ result<void> Pipeline::attempt(Projector& projector, const Transaction& transact
     }
 }
 
-bool Pipeline::drained() const { return !applying_ && !held_ && !worth_applying(); }
+bool Pipeline::drained() const { return !busy() && !held_ && !worth_applying(); }
 
 awaitable<result<void>> Pipeline::drain() {
     while (!drained())
@@ -65,6 +65,7 @@ awaitable<result<bool>> Pipeline::try_again(const Transaction& transaction, Shar
                                             ProjectedEvents& events, Error error) {
     Backoff backoff({options_.retry_first, options_.retry_max}, ports_.random);
     const std::uint32_t ordinal = events.next_ordinal;
+    const bool replay_seen = events.replay_seen;
     // A load puts nothing into a cache that is cleared.
     struct Alone {
         bool& flag;
@@ -79,6 +80,7 @@ awaitable<result<bool>> Pipeline::try_again(const Transaction& transaction, Shar
         CO_TRY_VOID(co_await load_documents(transaction));
         events = {};
         events.next_ordinal = ordinal;
+        events.replay_seen = replay_seen;
         auto done = attempt(projector_, transaction, share.erased_elsewhere, events);
         if (done) co_return true;
         error = std::move(done).error();
@@ -213,7 +215,7 @@ awaitable<result<void>> Pipeline::answer_letter(const Value& letter) {
     // With the documents in one batch, and after them.
     open_.letters.push_back(letter_write(std::move(answered)));
     changed_.notify_all();
-    while (!open_.letters.empty() || applying_)
+    while (!open_.letters.empty() || busy())
         CO_TRY_VOID(co_await changed_.wait());
     co_return result<void>{};
 }

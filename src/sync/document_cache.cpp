@@ -6,6 +6,13 @@
 #include "model/collections.hpp"
 
 namespace netbuild::sync {
+namespace {
+
+/// What a new document has room for: as many as the largest of the read model has.
+constexpr std::size_t document_members = 24;
+
+} // namespace
+
 const Object& CachedDocument::object(std::string_view key) const noexcept {
     static const Object empty;
     const Value* member = find(key);
@@ -15,7 +22,10 @@ const Object& CachedDocument::object(std::string_view key) const noexcept {
 
 Object& CachedDocument::edit() {
     if (!body_) {
-        body_ = std::make_shared<Value>(Object{{"_id", id_}});
+        body_ = std::make_shared<Value>(Object{});
+        auto& made = *body_->get_if<Object>();
+        made.reserve(document_members);
+        made.append("_id", id_);
     } else if (body_.use_count() > 1) { // a batch on its way, or the store itself, holds it too
         body_ = std::make_shared<Value>(*body_);
     }
@@ -24,7 +34,11 @@ Object& CachedDocument::edit() {
 
 bool CachedDocument::set(std::string_view key, Value value) {
     const Value* current = find(key);
-    if (current && *current == value) return false;
+    if (!current) {
+        edit().append(std::string(key), std::move(value));
+        return true;
+    }
+    if (*current == value) return false;
     edit().set(key, std::move(value));
     return true;
 }
@@ -32,7 +46,12 @@ bool CachedDocument::set(std::string_view key, Value value) {
 bool CachedDocument::set_in(std::string_view map, std::string_view key, Value value) {
     const Value* current = object(map).find(key);
     if (current && *current == value) return false;
-    edit().object_at(map).set(key, std::move(value));
+    Object& members = edit().object_at(map);
+    if (current) {
+        members.set(key, std::move(value));
+    } else {
+        members.append(std::string(key), std::move(value));
+    }
     return true;
 }
 
@@ -80,6 +99,7 @@ CachedDocument& DocumentCache::put(std::string_view collection, std::string id,
         const Value* lsn = body->at_path("sync.lsn");
         made->lsn_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
         made->bytes_ = approximate_bytes(*body);
+        made->stored_ = true;
     }
     bytes_ += made->bytes_;
     order_.push_front(made.get());
@@ -99,6 +119,7 @@ void DocumentCache::take_dirty(ApplyBatch& batch) {
         write.lsn = document->lsn_;
         write.kind = document->body_ ? DocumentWrite::Kind::replace : DocumentWrite::Kind::erase;
         write.body = document->body_;
+        write.expected_new = !std::exchange(document->stored_, document->exists());
         const Value* instance = document->find("processInstanceId");
         write.partition = instance ? instance->string_or() : std::string_view{};
         bytes_ -= document->bytes_;
@@ -144,6 +165,7 @@ void DocumentCache::evict() {
         const Key key(document.collection_, document.id_);
         place = order_.erase(place);
         documents_.erase(documents_.find(key));
+        ++removals_;
     }
 }
 
@@ -164,6 +186,7 @@ void DocumentCache::forget_before(std::uint64_t lsn) {
         const Key key(document.collection_, document.id_);
         place = order_.erase(place);
         documents_.erase(documents_.find(key));
+        ++removals_;
     }
 }
 
@@ -171,6 +194,7 @@ void DocumentCache::clear() {
     order_.clear();
     dirty_.clear();
     documents_.clear();
+    ++removals_;
     bytes_ = dirty_bytes_ = 0;
 }
 

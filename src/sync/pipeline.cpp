@@ -7,6 +7,7 @@
 #include <variant>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
 
@@ -64,7 +65,7 @@ awaitable<result<void>> Pipeline::run() {
             progress_.notify();
             // Each of them ends only by a failure, or when all is done: then the others are
             // stopped.
-            auto first = co_await (produce() || apply() || load() || answer_letters());
+            auto first = co_await (produce() || apply() || deliver() || load() || answer_letters());
             outcome = std::visit([](auto&& ended) { return std::move(ended); }, std::move(first));
         }
         large_.reset();
@@ -100,8 +101,8 @@ awaitable<result<void>> Pipeline::produce() {
         source_ended_ = batch->end;
         changed_.notify_all();
     }
-    // The applier says when everything is durable, published and confirmed.
-    while (applying_ || worth_applying())
+    // Until everything is durable, published and confirmed.
+    while (busy() || worth_applying())
         CO_TRY_VOID(co_await changed_.wait());
     co_return result<void>{};
 }
@@ -139,6 +140,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
             co_return fail(ErrorCode::conflict, "the replication slot is gone");
         }
     }
+    ports_.source.confirm(progress_.confirmed); // the last word may have been lost with the stream
     progress_.source_trouble.clear();
     progress_.state = progress_.model_complete ? State::streaming : State::loading;
     progress_.notify();
@@ -174,16 +176,13 @@ void Pipeline::count() {
 
 awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share share,
                                        std::uint32_t& ordinal) {
-    while (full())
+    while (full() || definitions_first_)
         CO_TRY_VOID(co_await changed_.wait());
     if (poisoned_ && poisoned_->position == transaction.position) CO_TRY_VOID(co_await drain());
-    CO_TRY_VOID(co_await load_documents(transaction));
-    while (needs_load(transaction)) {
-        CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
-        CO_TRY_VOID(co_await load_documents(transaction));
-    }
+    CO_TRY_VOID(co_await make_ready(transaction));
     ProjectedEvents events;
     events.next_ordinal = ordinal;
+    events.replay_seen = transaction.position.number <= stored_until_;
     const bool alone = drained();
     if (auto done = attempt(projector_, transaction, share.erased_elsewhere, events); !done) {
         if (!poisoned_ || poisoned_->position != transaction.position)
@@ -227,15 +226,23 @@ awaitable<result<void>> Pipeline::fold(const Transaction& transaction, Share sha
     std::move(events.documents.begin(), events.documents.end(), std::back_inserter(open_.events));
     std::move(events.stream.begin(), events.stream.end(), std::back_inserter(open_.stream));
     if (!applying_) changed_.notify_all();
+    rows_since_turn_ += transaction.size();
+    if (busy() && rows_since_turn_ >= options_.turn_rows) {
+        // The batch on its way may have arrived: the store is not to wait for the projection.
+        rows_since_turn_ = 0;
+        co_await asio::post(ports_.executor, asio::use_awaitable);
+    }
     co_return result<void>{};
 }
 
-/// A transaction that was applied before, in part at least. Of instances that hold it the events
-/// are those that were stored; the others were not reached, theirs go on behind.
+/// A transaction that was applied before, in part at least: an event that was stored then is what
+/// it was. A load that goes on from a later snapshot knows less of the state before it, if
+/// anything.
 awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction,
                                                   ProjectedEvents& events) {
     constexpr std::size_t page = 50;
-    std::map<std::string, std::vector<ValuePtr>, std::less<>> stored;
+    const bool whole = transaction.extent == Extent::whole;
+    std::map<std::string, std::vector<StreamEventPtr>, std::less<>> stored;
     for (const InstanceEvents& instance : events.unnumbered)
         stored[instance.key];
     Query query;
@@ -251,26 +258,38 @@ awaitable<result<void>> Pipeline::number_replayed(const Transaction& transaction
                                                      progress_.store_trouble));
         more = found.size() == page;
         for (const ValuePtr& document : found) {
-            const auto owner = stored.find(instance_key(*document));
+            auto owner = stored.find(instance_key(*document));
+            // Of a whole transaction: one that the documents cannot tell any more.
+            if (owner == stored.end() && whole)
+                owner = stored.try_emplace(std::string(instance_key(*document))).first;
             more &= owner != stored.end(); // another piece's: all of this one's stand before
-            if (owner != stored.end()) owner->second.push_back(document);
+            if (owner == stored.end()) continue;
+            auto entries = netbuild::stream_events(*document);
+            std::move(entries.begin(), entries.end(), std::back_inserter(owner->second));
         }
         if (more) query.after = {*found.back()->at_path("ordinal"), *found.back()->at_path("_id")};
     }
+    const auto first = static_cast<std::ptrdiff_t>(events.stream.size());
     const Date at{transaction.committed_at_us / 1000};
     for (InstanceEvents& instance : events.unnumbered) {
-        const auto& documents = stored.find(instance.key)->second;
-        if (documents.empty() || !(instance.replayed || instance.events.empty())) {
+        const auto known = std::exchange(stored.find(instance.key)->second, {});
+        const auto begin = static_cast<std::ptrdiff_t>(events.stream.size());
+        if (known.empty() || (!instance.replayed && instance.events.size() > known.size())) {
             events.number(std::move(instance), transaction.position, at);
-            continue;
-        }
-        for (const ValuePtr& document : documents) {
-            for (auto& event : netbuild::stream_events(*document)) {
-                events.next_ordinal = std::max(events.next_ordinal, event->position.ordinal + 1);
-                events.stream.push_back(std::move(event));
+            for (auto one = events.stream.begin() + begin; one != events.stream.end(); ++one) {
+                const auto same = std::find_if(known.begin(), known.end(), [&](const auto& before) {
+                    return before->position == (*one)->position;
+                });
+                if (same != known.end()) *one = *same; // the store keeps it, too
             }
+        } else {
+            events.take_stored(known);
         }
     }
+    for (const auto& [key, unclaimed] : stored)
+        events.take_stored(unclaimed);
+    std::sort(events.stream.begin() + first, events.stream.end(),
+              [](const auto& left, const auto& right) { return left->position < right->position; });
     co_return result<void>{};
 }
 
@@ -291,16 +310,38 @@ awaitable<result<void>> Pipeline::put_documents(std::set<DocumentKey> missing) {
 
 /// One round trip for many transactions; what leaves the cache before its turn is loaded again.
 awaitable<result<void>> Pipeline::prefetch(const std::vector<Transaction>& transactions) {
+    prefetched_.reset();
     while (true) {
         std::set<DocumentKey> missing;
+        bool all = true;
         for (const Transaction& transaction : transactions) {
             if (transaction.extent != Extent::whole) continue;
             projector_.collect_missing(transaction, transaction.position > history_end_, missing);
-            if (missing.size() >= options_.cache_documents_max / 2) break;
+            all = missing.size() < options_.cache_documents_max / 2;
+            if (!all) break;
         }
-        if (missing.empty()) co_return result<void>{};
+        if (missing.empty()) {
+            if (all) prefetched_ = cache_.removals();
+            co_return result<void>{};
+        }
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
         if (cache_.size() >= options_.cache_documents_max) co_return result<void>{};
+    }
+}
+
+/// When it returns, the transaction can be folded without another wait.
+awaitable<result<void>> Pipeline::make_ready(const Transaction& transaction) {
+    // Mostly nothing of what was fetched has left the cache.
+    bool fetched = transaction.extent == Extent::whole && prefetched_ == cache_.removals();
+    for (bool looked = false; true;) {
+        if (!std::exchange(fetched, false)) CO_TRY_VOID(co_await load_documents(transaction));
+        if (needs_load(transaction)) {
+            CO_TRY_VOID(co_await load_unloaded(std::span(&transaction, 1)));
+            continue;
+        }
+        if (std::exchange(looked, true)) co_return result<void>{};
+        CO_TRY(const bool erased, co_await erase_leftovers(transaction));
+        if (!erased) co_return result<void>{};
     }
 }
 
@@ -338,13 +379,13 @@ awaitable<result<void>> Pipeline::apply() {
             CO_TRY_VOID(co_await apply_one(std::exchange(open_, Batch{.upto = open_.upto})));
             continue;
         }
-        if (open_.upto > progress_.applied) { // an idle stream moved on: the model is that fresh
+        if (!delivery_ &&
+            open_.upto > progress_.applied) { // an idle stream moved on: the model is that fresh
             progress_.applied = progress_.published = open_.upto;
             progress_.notify();
         }
         if (open_.upto <= checkpointed_) {
-            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
-            if (!worth_applying()) CO_TRY_VOID(co_await publish({}));
+            CO_TRY_VOID(co_await changed_.wait());
             continue;
         }
         const auto due = checkpointed_at_ + options_.idle_checkpoint_interval;
@@ -379,15 +420,34 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     progress_.documents += writes->parts.size() + writes->documents.size();
     ++progress_.batches;
     progress_.notify();
-    CO_TRY_VOID(co_await publish(std::move(batch.stream)));
-    progress_.published = std::max(progress_.published, batch.upto);
-    ports_.source.confirm(checkpointed_);
-    progress_.confirmed = checkpointed_;
-    cache_.written(*writes);
+    while (delivery_) // the bus is a batch behind
+        CO_TRY_VOID(co_await changed_.wait());
+    delivery_ = Delivery{std::move(writes), std::move(batch.stream), batch.upto};
     applying_ = false;
     changed_.notify_all();
-    progress_.notify();
+    // Events leave before the next batch is made up.
+    co_await asio::post(ports_.executor, asio::use_awaitable);
     co_return result<void>{};
+}
+
+/// Publishes and confirms what is durable, while the store has the next batch.
+awaitable<result<void>> Pipeline::deliver() {
+    co_await asio::this_coro::throw_if_cancelled(false);
+    while (true) {
+        if (!delivery_) {
+            CO_TRY_VOID(co_await changed_.wait_for(ports_.clock, options_.bus_check_interval));
+            if (!delivery_) CO_TRY_VOID(co_await publish({}));
+            continue;
+        }
+        CO_TRY_VOID(co_await publish(std::move(delivery_->stream)));
+        progress_.published = std::max(progress_.published, delivery_->upto);
+        ports_.source.confirm(delivery_->upto);
+        progress_.confirmed = delivery_->upto;
+        cache_.written(*delivery_->writes);
+        delivery_.reset();
+        changed_.notify_all();
+        progress_.notify();
+    }
 }
 
 /// False: the stream had lost entries and took nothing; `stream_last_` is where it ends now.

@@ -9,6 +9,7 @@
 // process instances that are left; what the stream has folded in between is older than that one's
 // C + 1, and is loaded again.
 #include <algorithm>
+#include <ranges>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -41,9 +42,16 @@ void Pipeline::show_load() {
     progress_.notify();
 }
 
+/// What the front load means for the documents that are there.
+void Pipeline::look_at_load() {
+    const bool anew = !loads_.empty() && loads_.front().kind != LoadState::Kind::request;
+    projector_.know_from(anew ? loads_.front().base : 0);
+    show_load();
+}
+
 void Pipeline::loads_changed() {
     ++load_changes_;
-    show_load();
+    look_at_load();
     changed_.notify_all();
 }
 
@@ -137,9 +145,17 @@ awaitable<result<void>> Pipeline::load_one() {
     removed_.clear();
     LoadState& load = loads_.front(); // a deque: what is added at its end moves nothing
     if (load.base == 0) load.base = load_number_;
+    if (load.all) snapshot_->start_after(load.after);
     load.instances_estimate = std::max<std::uint64_t>(
         load.instances, load.all ? snapshot_->instances_estimate() : load.scope.size());
     loads_changed();
+    if (definitions_first_) {
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        if (chunk) CO_TRY_VOID(co_await load_rows(std::move(chunk->rows)));
+        definitions_loaded_ = true;
+        definitions_first_ = false;
+        changed_.notify_all();
+    }
     // Up to the snapshot the stream folds into what is there.
     while (projected_ < position)
         CO_TRY_VOID(co_await changed_.wait());
@@ -151,7 +167,6 @@ awaitable<result<void>> Pipeline::load_one() {
 
 awaitable<result<void>> Pipeline::load_all() {
     LoadState& load = loads_.front();
-    snapshot_->start_after(load.after);
     while (true) {
         const auto started = ports_.clock.monotonic();
         CO_TRY(auto chunk, co_await snapshot_->next());
@@ -209,7 +224,11 @@ awaitable<result<void>> Pipeline::load_rows(Transaction rows) {
         if (missing.empty()) break;
         CO_TRY_VOID(co_await put_documents(std::move(missing)));
     }
-    for (const std::string& id : removed_) {
+    for (std::size_t i = 0; !removed_.empty() && i < rows.size(); ++i) {
+        const Row row = rows.row(i);
+        if (row.table != camunda::Table::hi_procinst) continue;
+        const std::string id(row.text(camunda::hi_procinst::id));
+        if (!removed_.contains(id)) continue;
         cache_.keep_removed(collections::workflow_executions, id, number);
         cache_.keep_removed(collections::task_executions, id, number);
     }
@@ -307,8 +326,9 @@ awaitable<result<void>> Pipeline::finish_load() {
     while (load_changes_durable_ < change)
         CO_TRY_VOID(co_await changed_.wait());
     const LoadState& load = loads_.front();
-    for (const std::string_view collection : collections::projected)
-        CO_TRY_VOID(co_await erase_stale(collection));
+    // Process instances first: what outlived its history is known by them.
+    for (const std::string_view collection : std::views::reverse(collections::projected))
+        CO_TRY_VOID(co_await settle_stale(collection));
     cache_.forget_before(load.base);
     log::info("load {}: {} process instances are loaded", load.id, load.instances);
     if (load.kind == LoadState::Kind::request) loads_done_.push_back(load.id);
@@ -320,27 +340,30 @@ awaitable<result<void>> Pipeline::finish_load() {
     co_return result<void>{};
 }
 
-/// Documents of the scope older than the load's begin; those that outlived their history stay.
-awaitable<result<void>> Pipeline::erase_stale(std::string_view collection) {
+/// Tasks that a batch of this load has left when it was cut, of an instance that it did not come to
+/// and that the engine removes now: no snapshot has it any more. True: there may have been some.
+awaitable<result<bool>> Pipeline::erase_leftovers(const Transaction& transaction) {
     using Operator = Condition::Operator;
-    const LoadState& load = loads_.front();
-    const bool of_instances = collection != collections::process_definitions;
-    if (!load.all && !of_instances && !load.definitions) co_return result<void>{};
-    Filter filter;
-    filter.all.push_back({"retainedAt", Operator::exists, false});
-    // A document without a Position was written by nobody of ours.
-    filter.any_of.push_back({{"sync.lsn", Operator::less, static_cast<std::int64_t>(load.base)},
-                             {"sync.lsn", Operator::exists, false}});
-    if (!load.all && of_instances) {
-        Array ids(load.scope.begin(), load.scope.end());
-        if (load.standalone_tasks) ids.emplace_back(nullptr);
-        const bool is_instance = collection != collections::tasks;
-        filter.all.push_back(
-            {is_instance ? "_id" : "processInstanceId", Operator::in, std::move(ids)});
+    if (loads_.empty() || loads_.front().kind == LoadState::Kind::request ||
+        options_.projection.retention != Retention::keep)
+        co_return false;
+    const std::uint64_t base = loads_.front().base;
+    Array gone;
+    for (std::size_t i = 0; i < transaction.size(); ++i) {
+        const Row row = transaction.row(i);
+        if (row.table != camunda::Table::hi_procinst || row.operation != RowOperation::erase)
+            continue;
+        const std::string_view id = row.text(camunda::hi_procinst::id);
+        const CachedDocument* execution = cache_.find(collections::workflow_executions, id);
+        if (!execution || !execution->exists()) gone.emplace_back(id);
     }
-    CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collection, filter); },
+    if (gone.empty()) co_return false;
+    Filter filter;
+    filter.all.push_back({"processInstanceId", Operator::in, std::move(gone)});
+    filter.all.push_back({"sync.lsn", Operator::greater_or_equal, static_cast<std::int64_t>(base)});
+    CO_TRY_VOID(co_await until_done([&] { return ports_.store.erase(collections::tasks, filter); },
                                     progress_.store_trouble));
-    co_return result<void>{};
+    co_return true;
 }
 
 } // namespace netbuild::sync

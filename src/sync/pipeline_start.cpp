@@ -70,6 +70,7 @@ awaitable<result<void>> Pipeline::start() {
     if (progress_.state != State::standby) progress_.state = State::starting;
     cache_.clear();
     open_ = {};
+    delivery_.reset();
     applying_ = source_ended_ = held_ = trying_alone_ = false;
     snapshot_.reset();
     definitions_loaded_ = false;
@@ -94,16 +95,23 @@ awaitable<result<void>> Pipeline::start() {
     }
     progress_.source_trouble.clear();
     standing_by_ = false;
-    show_load();
+    look_at_load();
+    // A load that was cut before its first chunk was durable.
+    definitions_first_ = !snapshot_ && !loads_.empty() && loads_.front().all &&
+                         loads_.front().after.empty() &&
+                         loads_.front().kind != LoadState::Kind::request;
     progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
+    CO_TRY_VOID(co_await find_stored());
     CO_TRY_VOID(co_await count_letters());
     CO_TRY(stream_last_,
            co_await until_done([&] { return ports_.bus.last(); }, progress_.bus_trouble));
-    // What others published is not known: channels give an event at most once.
-    announced_ = std::max(announced_, history_ended_.value_or(checkpointed_));
+    // What others published is not known: channels give an event at most once. A checkpoint holds
+    // its last transaction with all its events.
+    announced_ = std::max(announced_,
+                          {history_ended_.value_or(checkpointed_).number, Position::last_ordinal});
     CO_TRY_VOID(co_await refill_bus(checkpointed_));
     progress_.slot_found();
     log::info("capture goes on after {} (claim {})", netbuild::to_string(projected_), generation_);
@@ -157,6 +165,29 @@ awaitable<result<void>> Pipeline::take_place() {
     co_return taken;
 }
 
+/// What a worker before us has stored beyond the checkpoint. Events of an epoch that was never
+/// begun (its checkpoint was not written) are of a history that nobody follows.
+awaitable<result<void>> Pipeline::find_stored() {
+    const Position never = Position::at(epoch_ + 1, Lsn{0});
+    Query query;
+    query.collection = collections::events;
+    query.sort = {{"lsn", true}, {"ordinal", true}};
+    query.limit = 1;
+    while (true) {
+        CO_TRY(const auto newest, co_await until_done([&] { return ports_.store.find(query); },
+                                                      progress_.store_trouble));
+        const Value* lsn = newest.empty() ? nullptr : newest.front()->at_path("lsn");
+        stored_until_ = lsn ? static_cast<std::uint64_t>(lsn->integer_or()) : 0;
+        if (stored_until_ < never.number) co_return result<void>{};
+        Filter filter;
+        filter.all.push_back({"lsn", Condition::Operator::greater_or_equal,
+                              static_cast<std::int64_t>(never.number)});
+        CO_TRY_VOID(
+            co_await until_done([&] { return ports_.store.erase(collections::events, filter); },
+                                progress_.store_trouble));
+    }
+}
+
 /// With `after` empty all that is in the engine's tables has to be loaded; `was_there` tells a
 /// first load from one over the documents of another history.
 awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there,
@@ -183,8 +214,9 @@ awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, boo
     loads_.assign(1, LoadState{});
     loads_.front().kind = was_there ? LoadState::Kind::reconcile : LoadState::Kind::first;
     loads_.front().id = was_there ? "reconcile" : "first";
+    loads_.front().same_history = gap_ && gap_->reason == "slot_lost";
     projected_ = snapshot_->position();
-    load_number_ = projected_.number + 1;
+    loads_.front().base = load_number_ = projected_.number + 1;
     co_return co_await save_checkpoint(projected_);
 }
 

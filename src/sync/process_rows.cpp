@@ -69,7 +69,7 @@ Object TransactionProjection::definition_of(const Row& row) {
 
 void TransactionProjection::emit_transition(Instance& instance, std::string_view before,
                                             std::string_view after) {
-    if (before == after) return;
+    if (before == after || !emits(instance)) return;
     const CachedDocument& execution = *instance.execution;
     const Object& defined = execution.object("definition");
     const auto member = [&](const Value* value) { return value ? *value : Value(); };
@@ -141,7 +141,11 @@ void TransactionProjection::process_inserted_or_updated(const Row& row) {
 void TransactionProjection::process_erased(const Row& row) {
     const std::string_view id = row.text(camunda::hi_procinst::id);
     Instance& touched = instance(id);
-    if (!usable(touched)) return;
+    if (!usable(touched)) {
+        // What a batch that was cut has left of an instance that it did not come to.
+        if (!touched.replayed && touched.task_execution) removed_.push_back(touched.task_execution);
+        return;
+    }
     CachedDocument& execution = *touched.execution;
     touched.changed = true;
     // A cascading undeploy takes running instances along with their history.

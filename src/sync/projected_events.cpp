@@ -74,4 +74,11 @@ void ProjectedEvents::number(InstanceEvents&& instance, Position transaction, Da
     if (!entries.empty()) close();
 }
 
+void ProjectedEvents::take_stored(const std::vector<StreamEventPtr>& events) {
+    for (const StreamEventPtr& event : events) {
+        next_ordinal = std::max(next_ordinal, event->position.ordinal + 1);
+        stream.push_back(event);
+    }
+}
+
 } // namespace netbuild::sync

@@ -32,6 +32,12 @@ bool fits_event(const Value& value) {
     return !value.is<Object>() && !value.is<Array>() && !value.is<Binary>();
 }
 
+/// Worth a look at the document's size, which costs time.
+bool grows_large(const Value& value, const CachedDocument& document) {
+    return approximate_bytes(value) > large_variable_bytes ||
+           document.object("variables").size() > many_variables;
+}
+
 Object no_candidates() { return Object{{"users", Array{}}, {"groups", Array{}}}; }
 
 } // namespace
@@ -60,7 +66,7 @@ void TransactionProjection::history_task(const Row& row) {
     const std::string_view instance_id = row.text(Column::proc_inst_id);
     Instance& owner = instance(instance_id, id);
     Task* found = task(id, instance_id);
-    if (!found) return;
+    if (!found || orphaned(*found, id)) return;
     if (found->replayed) {
         if (row.has_text(Column::end_time)) erase_entry(owner, id);
         owner.tasks_changed = true;
@@ -106,7 +112,8 @@ void TransactionProjection::history_task(const Row& row) {
         set("deleteReason", nullptr);
         set("variables", Object{});
         owner.tasks_changed = true;
-        emit(owner, rank_task_created, "task:created", task_particulars(id, document));
+        if (emits(owner))
+            emit(owner, rank_task_created, "task:created", task_particulars(id, document));
     }
     if (row.has_text(Column::end_time)) {
         set("durationMs", int64(row.cell(Column::duration)));
@@ -129,10 +136,12 @@ void TransactionProjection::end_task(Task& task, std::string_view id, bool compl
     task.changed = true;
     Instance& owner = owner_of(task, id);
     owner.tasks_changed = true;
-    Object particulars = task_particulars(id, document);
-    particulars.append("deleteReason", *document.find("deleteReason"));
-    emit(owner, rank_task_ended, completed ? "task:completed" : "task:cancelled",
-         std::move(particulars));
+    if (emits(owner)) {
+        Object particulars = task_particulars(id, document);
+        particulars.append("deleteReason", *document.find("deleteReason"));
+        emit(owner, rank_task_ended, completed ? "task:completed" : "task:cancelled",
+             std::move(particulars));
+    }
     erase_entry(owner, id);
 }
 
@@ -191,7 +200,7 @@ void TransactionProjection::runtime_task(const Row& row) {
 void TransactionProjection::runtime_task_erased(const Row& row) {
     const std::string_view id = row.text(camunda::ru_task::id);
     Task* found = task(id, {});
-    if (!found || !found->document->exists()) return;
+    if (!found || !found->document->exists() || orphaned(*found, id)) return;
     Instance& owner = owner_of(*found, id);
     if (found->replayed) return erase_entry(owner, id);
     // Its end stands in its history row, except after a cascading undeploy.
@@ -204,7 +213,8 @@ void TransactionProjection::identity_link(const Row& row) {
     if (id.empty() || row.text(Column::type) != "candidate") return;
     Task* found = task(id, {});
     if (!found || !found->document->exists()) return;
-    owner_of(*found, id); // takes its place in the order, whatever comes of the row
+    // Its instance takes its place in the order, whatever comes of the row.
+    if (orphaned(*found, id)) return;
     if (found->replayed) return copy_candidates(*found, id);
     const bool of_user = row.has_text(Column::user_id);
     const std::string_view kind = of_user ? "users" : "groups";
@@ -256,7 +266,7 @@ void TransactionProjection::variable(const Row& row) {
     if (row.operation != RowOperation::insert)
         return; // an update's event is its act_hi_detail row's
     Instance& owner = instance(row.text(Column::proc_inst_id));
-    if (!usable(owner)) return;
+    if (!usable(owner) || !emits(owner)) return;
     emit_variable(owner, "variable:created", row.text(Column::id), row.text(Column::name),
                   row.text(Column::var_type), row.text(Column::execution_id),
                   row.text(Column::task_id), value ? &*value : nullptr);
@@ -299,15 +309,16 @@ void TransactionProjection::store_variable(const Row& row, const Value& value) {
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
         if (!found || found->replayed || !found->document->exists()) return;
+        if (orphaned(*found, task_id)) return;
         found->changed |= found->document->set_in("variables", key, value);
+        found->large |= grows_large(value, *found->document);
         return;
     }
     if (row.text(Column::execution_id) != instance_id) return; // local to an inner scope
     Instance& owner = instance(instance_id);
     if (!usable(owner)) return;
     owner.changed |= owner.execution->set_in("variables", key, value);
-    owner.large |= approximate_bytes(value) > large_variable_bytes ||
-                   owner.execution->object("variables").size() > many_variables;
+    owner.large |= grows_large(value, *owner.execution);
 }
 
 void TransactionProjection::erase_variable(const Row& row) {
@@ -317,7 +328,7 @@ void TransactionProjection::erase_variable(const Row& row) {
     const std::string key = escape_key(row.text(Column::name));
     if (!task_id.empty()) {
         Task* found = task(task_id, instance_id);
-        if (found && !found->replayed && found->document->exists()) {
+        if (found && !found->replayed && found->document->exists() && !orphaned(*found, task_id)) {
             found->changed |= found->document->erase_in("variables", key);
         }
         return;

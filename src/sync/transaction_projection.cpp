@@ -192,6 +192,8 @@ TransactionProjection::Instance& TransactionProjection::instance(std::string_vie
     };
     instance.execution = document(collections::workflow_executions);
     instance.task_execution = document(collections::task_executions);
+    forget_if_stale(*instance.execution);
+    forget_if_stale(*instance.task_execution);
     instance.replayed = instance.execution->lsn() >= transaction_.position.number;
     if (mode_ == Mode::snapshot && !instance.replayed) {
         // A chunk holds the instance whole: nothing of what was known stays.
@@ -207,6 +209,20 @@ bool TransactionProjection::usable(Instance& instance) {
     if (instance.execution->exists()) return true;
     ++projector_.counters_.orphan_rows;
     return false;
+}
+
+/// A document of a history that has ended says nothing of what comes now; the load that is under
+/// way replaces or removes it.
+void TransactionProjection::forget_if_stale(CachedDocument& document) const {
+    if (document.exists() && document.lsn() < projector_.known_from_) document.remove();
+}
+
+/// Of a process instance that the model does not have, nothing can be said of a task either.
+bool TransactionProjection::orphaned(const Task& task, std::string_view id) {
+    Instance& owner = owner_of(task, id);
+    if (owner.replayed || !owner.execution || owner.execution->exists()) return false;
+    ++projector_.counters_.orphan_rows;
+    return true;
 }
 
 TransactionProjection::Task* TransactionProjection::task(std::string_view id,
@@ -227,6 +243,7 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
         if (instance_id.empty() && known && !known->string_or().empty())
             task.instance = ids_.emplace_back(known->string_or());
     }
+    if (inserted) forget_if_stale(*task.document);
     if (task.document->lsn() >= transaction_.position.number) {
         if (!std::exchange(task.replayed, true)) owner_of(task, id).part_replayed = true;
         replay_seen_ = true;
@@ -239,11 +256,15 @@ TransactionProjection::Task* TransactionProjection::task(std::string_view id,
     return &task;
 }
 
+bool TransactionProjection::emits(const Instance& instance) const {
+    if (mode_ == Mode::snapshot || instance.replayed) return false;
+    // Of an instance that the model does not have, nobody could say whose it is.
+    return !instance.execution || instance.execution->exists();
+}
+
 void TransactionProjection::emit(Instance& instance, int rank, std::string_view type,
                                  Object particulars) {
-    if (mode_ == Mode::snapshot || instance.replayed) return;
-    // Of an instance that the model does not have, nobody could say whose it is.
-    if (instance.execution && !instance.execution->exists()) return;
+    if (!emits(instance)) return;
     instance.events.push_back({rank, 0, std::string(type), std::move(particulars)});
     instance.changed =
         true; // an event always moves its instance's `sync`, so that a replay is seen
@@ -316,7 +337,9 @@ void TransactionProjection::finish() {
             }
             owner.changed |= owner.execution->exists();
         }
-        if (!task.replayed) cache_.stamp(*task.document, lsn, at_);
+        if (task.replayed) continue;
+        if (task.large) shrink(*task.document);
+        cache_.stamp(*task.document, lsn, at_);
     }
     for (const std::string_view id : instance_order_) {
         Instance& touched = instances_.at(id);
@@ -344,7 +367,7 @@ void TransactionProjection::sort_by_rank(std::vector<Event>& events) {
 }
 
 void TransactionProjection::take_events(ProjectedEvents& out) {
-    out.replay_seen = replay_seen_;
+    out.replay_seen = replay_seen_ |= out.replay_seen;
     for (const std::string_view key : instance_order_) {
         Instance& touched = instances_.at(key);
         if (touched.events.empty() && !replay_seen_) continue;

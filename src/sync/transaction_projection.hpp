@@ -87,6 +87,7 @@ private:
         bool replayed = false;
         bool changed = false;
         bool entry_changed = false;
+        bool large = false; // as an Instance's
     };
 
     // transaction_projection.cpp
@@ -97,8 +98,12 @@ private:
         return instance(task.instance, task_id);
     }
     [[nodiscard]] bool usable(Instance& instance);
+    [[nodiscard]] bool orphaned(const Task& task, std::string_view id);
+    void forget_if_stale(CachedDocument& document) const;
     Task* task(std::string_view id, std::string_view instance_id);
     static void sort_by_rank(std::vector<Event>& events);
+    /// False if emit() would drop what it is given.
+    [[nodiscard]] bool emits(const Instance& instance) const;
     void emit(Instance& instance, int rank, std::string_view type, Object particulars);
     /// The cell's text; `known` where an UPDATE left a TOASTed value alone.
     [[nodiscard]] static Value kept(const Cell& cell, const Value* known);

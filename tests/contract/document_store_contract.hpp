@@ -104,6 +104,12 @@ TYPED_TEST_P(DocumentStoreContract, an_older_or_equal_position_never_overwrites_
     erase.lsn = 7;
     this->apply({erase});
     EXPECT_FALSE(this->get("a"));
+    DocumentWrite strange = document(things, "a", 0, {});
+    strange.body = std::make_shared<const Value>(Object{{"_id", "a"}});
+    this->apply({strange});
+    ASSERT_TRUE(this->get("a"));
+    this->apply({erase});
+    EXPECT_FALSE(this->get("a")) << "one without a Position gives way";
 }
 
 TYPED_TEST_P(DocumentStoreContract, an_event_document_is_kept_as_first_written) {
@@ -132,6 +138,7 @@ TYPED_TEST_P(DocumentStoreContract,
     load.id = "first";
     load.after = "instance-7";
     load.base = 41;
+    load.same_history = true;
     checkpoint.loads = {load};
     this->apply({}, {}, checkpoint);
     auto stored = must(this->context, this->store().checkpoint("engine"));
@@ -141,6 +148,7 @@ TYPED_TEST_P(DocumentStoreContract,
     EXPECT_EQ(stored->loads.front().after, "instance-7");
     EXPECT_EQ(stored->loads.front().base, 41u);
     EXPECT_TRUE(stored->loads.front().all);
+    EXPECT_TRUE(stored->loads.front().same_history);
     EXPECT_EQ(stored->position, checkpoint.position);
     EXPECT_EQ(stored->source, checkpoint.source);
     EXPECT_EQ(stored->slot, "netbuild");

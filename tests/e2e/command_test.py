@@ -46,7 +46,7 @@ def main():
         toml.write_text("[engine]\nsource = \"wal\"\n")
         has(run("serve", expect=3, folder=folder).stderr, "postgres.host", "POSTGRES_HOST")
         toml.unlink()
-        has(run("config", expect=3, folder=folder, NETBUILD_HTTP_HOST="0.0.0.0").stderr, "not loopback")
+        has(run("config", expect=3, folder=folder, NETBUILD_HTTP_HOST="0.0.0.0", NETBUILD_HTTP_AUTH="none").stderr, "not loopback")
         has(run("config", expect=3, folder=folder, NETBUILD_HTTP_PORT="eighty").stderr, "NETBUILD_HTTP_PORT", "whole number")
         has(run("status", expect=3, folder=folder, NETBUILD_ENGINE_TIME_ZONE="Mars/Base").stderr, "engine.time_zone")
         # secrets are masked

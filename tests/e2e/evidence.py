@@ -8,7 +8,7 @@ import os
 import subprocess
 import urllib.parse
 
-from harness import NETBUILD, Failed, psql, until
+from harness import NETBUILD, Failed, Netbuild, psql, until
 from kill_test import sync_state
 
 EPOCH = 2 ** 48  # a Position of a later epoch: the model was loaded anew
@@ -91,11 +91,27 @@ def check_stream(stack, netbuild):
     return len(stored)
 
 
-def check_documents(netbuild):
-    code, report = netbuild.cli("verify")
+def verified(netbuild, *options):
+    code, report = netbuild.cli("verify", *options)
     if code != 0 or report["differenceCount"]:
         raise Failed(f"verify: exit {code}, {json.dumps(report)[:2000]}")
-    return report["documents"]
+    return report
+
+
+def check_documents(netbuild):
+    return verified(netbuild)["documents"]
+
+
+def check_against_a_fresh_load(netbuild, stack, name):
+    """The content hash of the model is that of one that is loaded from Camunda's tables now, into SQLite."""
+    ours = verified(netbuild, "--content-hash")
+    with Netbuild(stack, name) as fresh:
+        fresh.start()
+        loaded = verified(fresh, "--content-hash")
+    if ours["contentHash"] != loaded["contentHash"]:
+        raise Failed(f"content {ours['contentHash']} of {ours['documents']} documents; a fresh load has "
+                     f"{loaded['contentHash']} of {loaded['documents']}")
+    return ours["documents"]
 
 
 def content(netbuild):

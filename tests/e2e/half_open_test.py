@@ -4,16 +4,18 @@
 a word) passes nothing, in both directions or in one. Readiness names the server within seconds; when the
 network is mended capture goes on by itself, and nothing is lost."""
 import contextlib
+import itertools
 import time
 
 from chaos_test import TIMEOUTS, Worker
 from evidence import catch_up, check_documents, check_stream
 from gate import DOWN, UP, Loop
-from harness import Failed, say, stack_up, until
+from harness import Failed, quickest, say, stack_up, until
 from kill_test import generate, scratch_database, sync_state
 from servers import PrivateServers
 
 NOTICED_SECONDS_MAX = 20
+INSTANCES = 40
 WORDS = {"postgres": "PostgreSQL", "redis": "Redis", "mongodb": "MongoDB"}
 
 
@@ -23,11 +25,11 @@ def reasons(netbuild):
 
 
 def half_open(worker, stack, server, directions, first):
-    writer = generate(stack, first, 40)
+    writer = generate(stack, first, INSTANCES)
     before = time.monotonic()
     worker.gates[server].stall(*directions)
     named = until(f"readiness names {WORDS[server]}",
-                  lambda: WORDS[server] in (text := reasons(worker.netbuild)) and text, NOTICED_SECONDS_MAX)
+                  lambda: WORDS[server] in (text := reasons(worker.netbuild)) and text)
     noticed_s = time.monotonic() - before
     if writer.wait() != 0:
         raise Failed("the traffic failed")
@@ -35,6 +37,7 @@ def half_open(worker, stack, server, directions, first):
     until("it is ready again", lambda: not reasons(worker.netbuild))
     catch_up(worker.netbuild)
     say(f"  {server}, {' and '.join(directions)}: noticed after {noticed_s:.1f} s: {named[:160]}")
+    return noticed_s
 
 
 def main():
@@ -47,11 +50,10 @@ def main():
         worker = Worker(loop, stack, name)
         cleanup.enter_context(worker.netbuild)
         worker.netbuild.start()
-        first = 1
-        for server in WORDS:
-            for directions in ((UP, DOWN), (UP,), (DOWN,)):
-                half_open(worker, stack, server, directions, first)
-                first += 40
+        batch = itertools.count(1, INSTANCES)
+        for server, directions in itertools.product(WORDS, ((UP, DOWN), (UP,), (DOWN,))):
+            quickest(f"to notice {server}", NOTICED_SECONDS_MAX,
+                     lambda: half_open(worker, stack, server, directions, next(batch)))
         if sync_state(worker.netbuild)["state"] != "streaming":
             raise Failed("it does not stream")
         documents = check_documents(worker.netbuild)

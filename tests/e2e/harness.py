@@ -3,6 +3,7 @@
 of the read model with Camunda's own answers."""
 import base64
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -39,20 +40,26 @@ def stack_up():
     return json.loads(out.stdout)
 
 
-ports_given = set()
+# Tests run side by side: a port is taken by a lock that the process holds until it ends.
+PORT_LOCKS = pathlib.Path(tempfile.gettempdir()) / f"netbuild-test-ports-{os.getuid()}"
+ports_taken = {}
 
 
 def free_port():
+    PORT_LOCKS.mkdir(exist_ok=True)
     for port in range(29000, 30000):
-        if port in ports_given:
+        if port in ports_taken:
             continue
-        with socket.socket() as s:
-            try:
+        lock = open(PORT_LOCKS / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
                 s.bind(("127.0.0.1", port))
-                ports_given.add(port)
-                return port
-            except OSError:
-                continue
+        except OSError:
+            lock.close()
+            continue
+        ports_taken[port] = lock
+        return port
     raise Failed("no free port from 29000 to 29999")
 
 
@@ -65,6 +72,17 @@ def until(what, condition, seconds=WAIT_SECONDS_MAX):
         if time.monotonic() > deadline:
             raise Failed(f"{what}: not within {seconds} s")
         time.sleep(0.05)
+
+
+def quickest(what, seconds_max, attempt, attempts=3):
+    """A promise in seconds, on a machine that may be busy: `attempt` waits as long as it takes and says how
+    long that was; one of several has to keep the promise."""
+    took = []
+    for _ in range(attempts):
+        took.append(attempt())
+        if took[-1] <= seconds_max:
+            return took[-1]
+    raise Failed(f"{what} took {', '.join(f'{one:.1f}' for one in took)} s; {seconds_max} s are promised")
 
 
 class Json:

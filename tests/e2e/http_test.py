@@ -196,7 +196,7 @@ def main():
         streams(api, port)
         described(api)
         process.send_signal(signal.SIGTERM)
-        check("ends on SIGTERM with 0", process.wait(timeout=20) == 0, process.returncode)
+        check("ends on SIGTERM with 0", process.wait(timeout=60) == 0, process.returncode)
     finally:
         if process.poll() is None:
             process.kill()

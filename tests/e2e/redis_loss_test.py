@@ -108,7 +108,7 @@ class Test:
         if self.traffic().wait() != 0:
             raise Failed("the load failed")
 
-    def settled(self, seconds=30):
+    def settled(self, seconds=60):
         """The stream is what is stored."""
         self.netbuild.api.get("/v1/executions?limit=1", **{"X-NetBuild-Min-Position": "now", "X-NetBuild-Wait": "30000"})
         self.stored = [(event["position"], event["type"]) for event in events_of(self.netbuild)]

@@ -14,7 +14,7 @@ from harness import NETBUILD, Failed, Json, free_port, say, until
 def stream(port, start, count):
     """The first `count` server-sent events: (type, data)."""
     found, type_ = [], None
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/events?from={start}", timeout=30) as lines:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/events?from={start}", timeout=60) as lines:
         for line in lines:
             if line.startswith(b"event: "):
                 type_ = line.decode()[7:].strip()
@@ -41,7 +41,7 @@ def main():
                     return api.request("GET", "/readyz")[0] == 200 and stream(port, "0-1", 1)[0]
                 except OSError:
                     return None
-            until("old events are removed and that is said", lambda: (first_event() or ("", {}))[0] == "gap", 30)
+            until("old events are removed and that is said", lambda: (first_event() or ("", {}))[0] == "gap")
             (type_, gap), (_, following) = stream(port, "0-1", 2)
             if (type_, gap["from"], gap["reason"], gap["source"]) != ("gap", "0-1", "retention", "engine"):
                 raise Failed(f"the gap is {gap}")
@@ -58,7 +58,7 @@ def main():
             say(f"  gap {gap['from']} → {gap['to']}, then {following['position']}")
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=60)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from harness import NETBUILD, Failed, Netbuild, say, stack_up
 from kill_test import generate, scratch_database
 from servers import PrivateServers
 
-SECONDS_MAX = 30
+SECONDS_MAX = 60
 CONFIGURATION, UNAVAILABLE = 3, 4
 
 

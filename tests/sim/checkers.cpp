@@ -34,6 +34,18 @@ std::string shortened(std::string_view text) {
     return std::string(text.substr(0, most));
 }
 
+/// Both from a little before where they differ.
+std::string difference(std::string_view expected, std::string_view found) {
+    constexpr std::size_t before = 60;
+    const auto end =
+        expected.begin() + static_cast<std::ptrdiff_t>(std::min(expected.size(), found.size()));
+    const auto same = static_cast<std::size_t>(
+        std::mismatch(expected.begin(), end, found.begin()).first - expected.begin());
+    const std::size_t from = same - std::min(same, before);
+    return fmt::format("expected …{} found …{}", shortened(expected.substr(from)),
+                       shortened(found.substr(from)));
+}
+
 /// The instance that a document belongs to, by its key in `documents`.
 std::string instance_of(const std::string& key, const std::string& json) {
     const auto document = parse_json(json);
@@ -146,8 +158,7 @@ std::string check_documents(const Expected& expected, DocumentStore& store, bool
             return fmt::format("document {} is missing", key);
         }
         if (other->second != json)
-            return fmt::format("document {} differs: expected {} found {}", key, shortened(json),
-                               shortened(other->second));
+            return fmt::format("document {} differs: {}", key, difference(json, other->second));
     }
     for (const auto& [key, json] : found) {
         if (expected.documents.contains(key) || (reloaded && retained(found, key, json))) continue;

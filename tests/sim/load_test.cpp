@@ -856,6 +856,51 @@ std::unique_ptr<World> half_way(std::uint64_t seed) {
     return world;
 }
 
+TEST(Load, of_everything_keeps_what_outlived_its_history_with_its_tasks) {
+    for (const auto retention : {sync::Retention::keep, sync::Retention::follow}) {
+        const bool keeps = retention == sync::Retention::keep;
+        const auto world = streamed(4, 12, retention);
+        std::vector<std::string> ids;
+        for (const auto& [id, task] : living(*world))
+            if (document(*world, collections::workflow_executions, id).at_path("endedAt"))
+                ids.push_back(id);
+        ASSERT_GE(ids.size(), 3u);
+        const auto remove = [&](const std::string& id) {
+            auto& history = world->engine.history;
+            history.push_back(
+                standalone(history, RowOperation::erase, Table::hi_procinst, {{0, id}}));
+        };
+        remove(ids[0]); // seen in the stream
+        ASSERT_TRUE(world->live());
+        remove(ids[1]); // removed while there is no slot
+        remove(ids[2]); // the same, and nothing says how it ended
+        Value running = document(*world, collections::workflow_executions, ids[2]);
+        running.get_if<Object>()->set("status", "active");
+        plant(*world, collections::workflow_executions, ids[2], std::move(running));
+        auto expected = documents(*world);
+        world->engine.has_tables = true;
+        world->engine.slot = false;
+        world->populate(world->engine.history.size());
+        ASSERT_TRUE(world->live());
+        const auto is_of = [&](const auto& entry, std::size_t i) {
+            return entry.first.find(ids[i]) != std::string::npos ||
+                   entry.second.find(ids[i]) != std::string::npos;
+        };
+        std::erase_if(expected, [&](const auto& entry) {
+            return is_of(entry, 2) || (!keeps && (is_of(entry, 0) || is_of(entry, 1)));
+        });
+        auto found = documents(*world);
+        const std::string unseen = std::string(collections::workflow_executions) + "/" + ids[1];
+        EXPECT_EQ(found.contains(unseen), keeps);
+        if (keeps) {
+            const Value kept = document(*world, collections::workflow_executions, ids[1]);
+            EXPECT_TRUE(kept.at_path("retainedAt"));
+            found[unseen] = expected[unseen]; // but for that
+        }
+        EXPECT_EQ(difference(found, expected), "");
+    }
+}
+
 TEST(Load, a_request_mends_what_it_names_and_leaves_the_rest_alone) {
     const auto world = half_way(4);
     const auto before = documents(*world);

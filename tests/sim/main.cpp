@@ -31,6 +31,7 @@ struct Options {
     std::uint64_t first_seed = 1;
     std::uint64_t seeds_max = UINT64_MAX;
     std::uint64_t kill_points_min = 10'000;
+    std::uint64_t kill_points_required = 0;
     double minutes = 0;
     Plant plant = Plant::none;
     bool json = false;
@@ -145,6 +146,11 @@ int run(const Options& options) {
         }
     }
     print(tally, options.json, seconds());
+    if (tally.kill_points < options.kill_points_required) {
+        std::fprintf(stderr, "%llu kill points were to be met\n",
+                     static_cast<unsigned long long>(options.kill_points_required));
+        return 1;
+    }
     return tally.failures.empty() == options.must_find ? 1 : 0;
 }
 
@@ -155,6 +161,7 @@ constexpr std::string_view usage = R"(usage: netbuild_sim [flags]
   --first N         the first seed; 1
   --seeds N         at most so many seeds
   --kill-points N   until so many kill points
+  --at-least N      fails if there were fewer kill points
   --plant NAME      with a planted fault; ends at the seed that finds it
   --must-find       exit 0 if something was found, 1 if not
   --plants          the planted faults' names
@@ -195,6 +202,8 @@ std::optional<Options> parse_options(const std::vector<std::string_view>& argume
             good = parse(value, options.seeds_max);
         } else if (flag == "--kill-points") {
             good = parse(value, options.kill_points_min);
+        } else if (flag == "--at-least") {
+            good = parse(value, options.kill_points_required);
         } else if (flag == "--minutes") {
             good = parse(value, options.minutes);
         } else if (flag == "--plant") {

@@ -254,8 +254,7 @@ awaitable<result<std::vector<ValuePtr>>> PlantedStore::get(std::string_view coll
 }
 
 awaitable<result<std::vector<ValuePtr>>> PlantedStore::find(Query query) {
-    const bool of_a_replay = query.collection == collections::events &&
-                             query.filter.all.size() == 1 &&
+    const bool of_a_replay = query.collection == collections::events && !query.filter.all.empty() &&
                              query.filter.all[0].op == Condition::Operator::equal;
     if (of_a_replay && plant_ == Plant::recomputes_events_on_replay)
         co_return std::vector<ValuePtr>();

@@ -12,6 +12,13 @@ awaitable<void> ReplicaSet::settle() {
     }
 }
 
+/// A write that the majority has acknowledged stands behind all that came before it.
+awaitable<void> ReplicaSet::settle_all() {
+    for (Pending& one : pending_)
+        one.due = {};
+    co_await settle();
+}
+
 void ReplicaSet::fail_over() {
     pending_.clear();
     primary_ = majority_;
@@ -51,9 +58,11 @@ awaitable<result<std::optional<Checkpoint>>> ReplicaSet::checkpoint(std::string 
 }
 
 awaitable<result<std::uint64_t>> ReplicaSet::claim(std::string engine) {
+    co_await settle_all();
     CO_TRY_VOID(co_await majority_.claim(engine));
     co_return co_await primary_.claim(engine);
 }
+
 awaitable<result<void>> ReplicaSet::erase_checkpoint(std::string engine) {
     CO_TRY_VOID(co_await primary_.erase_checkpoint(engine));
     co_return co_await majority_.erase_checkpoint(engine);
@@ -78,12 +87,7 @@ awaitable<result<std::uint64_t>> ReplicaSet::count(std::string_view collection, 
 }
 
 awaitable<result<std::uint64_t>> ReplicaSet::erase(std::string_view collection, Filter filter) {
-    co_await settle();
-    // Nothing is pending behind it: an erase waits until the majority has all that came before.
-    while (!pending_.empty()) {
-        pending_.front().due = {};
-        co_await settle();
-    }
+    co_await settle_all();
     CO_TRY_VOID(co_await primary_.erase(collection, filter));
     co_return co_await majority_.erase(collection, filter);
 }

@@ -52,6 +52,7 @@ private:
     };
     /// What the oplog has carried to the majority by now.
     awaitable<void> settle();
+    awaitable<void> settle_all();
     awaitable<MemoryStore*> read();
 
     SimulatedClock& clock_;

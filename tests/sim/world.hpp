@@ -63,6 +63,7 @@ private:
     void fail(std::string reason);
     [[nodiscard]] bool converged();
     void live_until_peace();
+    void delete_unpublished_events();
     void converge();
     void check(const Expected* calm);
     [[nodiscard]] std::int64_t commit_time();

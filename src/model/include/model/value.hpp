@@ -31,10 +31,12 @@ using Array = std::vector<Value>;
 class Object {
 public:
     struct Member;
+    struct Written;
 
     // Out of line: Member holds a Value, which is not complete yet.
     Object() noexcept;
-    Object(std::initializer_list<Member> members);
+    /// Keys are different; values are moved out of the list.
+    Object(std::initializer_list<Written> members);
     Object(const Object& other);
     Object(Object&& other) noexcept;
     Object& operator=(const Object& other);
@@ -50,7 +52,7 @@ public:
     Value& set(std::string_view key, Value value);
     /// The member `key`, made an empty object if it is missing or no object.
     Object& object_at(std::string_view key);
-    /// Appends without a look for a member of that name: for decoders that have checked.
+    /// Appends without a look for a member of that name: for who knows that there is none.
     void append(std::string key, Value value);
     /// True if there was such a member.
     bool erase(std::string_view key);
@@ -120,6 +122,13 @@ private:
 struct Object::Member {
     std::string key;
     Value value;
+};
+
+/// A member as source text has it, `{{"key", value}, …}`: a list's elements are const, and a copy
+/// of each value is what that would cost.
+struct Object::Written {
+    std::string_view key;
+    mutable Value value;
 };
 
 /// Bytes in memory, near enough for limits.

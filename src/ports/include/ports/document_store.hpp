@@ -35,7 +35,7 @@ struct DocumentWrite {
         replace,
         /// Inserts; a document of that id is kept as first written.
         insert_only,
-        /// Removes the document if its `sync.lsn` is less than `lsn`.
+        /// Removes the document if its `sync.lsn` is less than `lsn`, or it has none.
         erase,
     };
     Kind kind = Kind::replace;
@@ -43,6 +43,9 @@ struct DocumentWrite {
     std::string id;
     std::uint64_t lsn = 0; // Position::number
     ValuePtr body;         // an Object; null for erase
+    /// For replace: the store had no document of that id when the writer last looked. A store may
+    /// try an insert first; the outcome is the same if it is wrong.
+    bool expected_new = false;
     /// Writes of one partition (a process instance) are applied in order; others may be parallel.
     std::string_view partition; // points into the body or the id
 };
@@ -63,6 +66,9 @@ struct LoadState {
     /// The last process instance of the newest durable chunk.
     std::string after;
     std::uint64_t instances = 0, instances_estimate = 0;
+    /// A reconcile of the history that the documents are of, of which a part was not seen: what has
+    /// ended and is not in the tables was removed by the engine's clean-up meanwhile.
+    bool same_history = false;
     /// What is loaded: all, or the process instances and what else is named here.
     bool all = true;
     std::vector<std::string> scope;

@@ -53,6 +53,7 @@ private:
     std::shared_ptr<Value> body_;
     std::uint64_t lsn_ = 0;
     bool dirty_ = false;
+    bool stored_ = false;    // as far as known here: loaded from the store, or on its way there
     unsigned in_flight_ = 0; // batches that hold a state of it
     std::size_t bytes_ = 0;
     std::list<CachedDocument*>::iterator place_; // in the cache's order of use
@@ -83,6 +84,8 @@ public:
     /// The state that a document got elsewhere: it is to be written.
     void adopt(const DocumentWrite& write);
     [[nodiscard]] std::size_t size() const noexcept { return documents_.size(); }
+    /// While it stays, what was found in the cache still is there.
+    [[nodiscard]] std::uint64_t removals() const noexcept { return removals_; }
     /// Stamps `sync` and marks the document to be written.
     void stamp(CachedDocument& document, std::uint64_t lsn, Date at);
     /// If the cache has it as missing: as removed at `lsn`, so that nothing older brings it back.
@@ -113,6 +116,7 @@ private:
     std::vector<CachedDocument*> dirty_;
     std::size_t bytes_ = 0;
     std::size_t dirty_bytes_ = 0;
+    std::uint64_t removals_ = 0;
 };
 
 } // namespace netbuild::sync

@@ -42,10 +42,12 @@ struct PipelineOptions {
     /// A batch is handed to the store when it is idle, and at these sizes at the latest.
     std::size_t batch_documents_max = 4000;
     std::size_t batch_bytes_max = 16 * 1024 * 1024;
+    /// Row changes that are projected before the event loop gets a turn.
+    std::size_t turn_rows = 100;
     /// Events in one call to the bus.
     std::size_t publish_events_max = 1000;
     /// Documents kept in memory between transactions.
-    std::size_t cache_documents_max = 4000;
+    std::size_t cache_documents_max = 20'000;
     std::size_t cache_bytes_max = 24 * 1024 * 1024;
     /// A transaction that comes in parts is projected in pieces of this size, by rows and by the
     /// documents that they touch; more only where one process instance has more.

@@ -70,6 +70,12 @@ private:
         /// Dead letters whose state has changed.
         std::vector<DocumentWrite> letters;
     };
+    /// What is durable and not yet in the event stream.
+    struct Delivery {
+        std::shared_ptr<const ApplyBatch> writes;
+        std::vector<StreamEventPtr> stream;
+        Position upto;
+    };
     /// What a piece of a large transaction has to know of the rest.
     struct Share {
         const ErasedJobs* erased_elsewhere = nullptr;
@@ -86,6 +92,7 @@ private:
     awaitable<result<void>> take_place();
     awaitable<result<void>> take_stream(std::optional<Position> after, bool was_there,
                                         std::string why_anew);
+    awaitable<result<void>> find_stored();
     awaitable<result<void>> refill_bus(Position upto);
     awaitable<result<void>> save_checkpoint(Position position);
     [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
@@ -103,16 +110,22 @@ private:
     [[nodiscard]] InstanceSelection unloaded(std::span<const Transaction> transactions);
     awaitable<result<void>> throttle(std::size_t rows, Clock::duration started);
     awaitable<result<void>> finish_load();
-    awaitable<result<void>> erase_stale(std::string_view collection);
+    awaitable<result<bool>> erase_leftovers(const Transaction& transaction);
     void take_requests(const Transaction& transaction);
     void loads_changed();
     void show_load();
+    void look_at_load();
     void note_removed(const Transaction& transaction);
+
+    // stale_documents.cpp
+    awaitable<result<void>> settle_stale(std::string_view collection);
+    awaitable<result<std::set<std::string>>> retained_owners(std::span<const ValuePtr> documents);
 
     // pipeline.cpp
     awaitable<result<void>> produce();
     awaitable<result<void>> reopen(const Error& lost);
     awaitable<result<void>> project(ChangeBatch& batch);
+    awaitable<result<void>> make_ready(const Transaction& transaction);
     awaitable<result<void>> load_documents(const Transaction& transaction);
     awaitable<result<void>> prefetch(const std::vector<Transaction>& transactions);
     awaitable<result<void>> put_documents(std::set<DocumentKey> missing);
@@ -144,6 +157,9 @@ private:
     [[nodiscard]] static DocumentWrite letter_write(Object letter);
     awaitable<result<void>> apply();
     awaitable<result<void>> apply_one(Batch batch);
+    awaitable<result<void>> deliver();
+    /// A batch is on its way to the store, or from there to the event stream.
+    [[nodiscard]] bool busy() const noexcept { return applying_ || delivery_; }
     awaitable<result<void>> publish(std::vector<StreamEventPtr> events);
     awaitable<result<bool>> append(const std::vector<StreamEventPtr>& events);
     awaitable<result<void>> check_bus();
@@ -166,6 +182,9 @@ private:
     std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
+    /// The Position::number of the newest event that was stored before our time: of transactions
+    /// beyond the checkpoint and up to it, some may be.
+    std::uint64_t stored_until_ = 0;
     /// The event stream's last entry as we left it, the newest event that was given to its channels
     /// (or may have been, before our time), and when we last heard of the stream.
     Position stream_last_;
@@ -179,7 +198,11 @@ private:
     /// taken.
     Position history_end_;
     Batch open_;
-    bool applying_ = false;
+    bool applying_ = false; // a batch is on its way to the store
+    std::optional<Delivery> delivery_;
+    std::size_t rows_since_turn_ = 0;
+    /// The cache's removals when all that the source's last transactions need was in it.
+    std::optional<std::uint64_t> prefetched_;
     /// Documents wait for their events: no batch may be taken.
     bool held_ = false;
     std::unique_ptr<LargeTransaction> large_; // that is coming in
@@ -199,6 +222,9 @@ private:
     bool trying_alone_ = false;
     /// From this snapshot, or the load does not need them.
     bool definitions_loaded_ = false;
+    /// Nothing is folded before they are: new process instances copy from them, and no later row
+    /// repeats it.
+    bool definitions_first_ = false;
     /// Instances and tasks that the stream asked for and the snapshot does not have.
     std::unordered_set<std::string> absent_;
     /// Instances that the engine has removed since the snapshot.

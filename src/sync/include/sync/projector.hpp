@@ -45,12 +45,15 @@ struct ProjectedEvents {
     std::vector<StreamEventPtr> stream;
     /// The ordinal of the next event: goes on from piece to piece of a large transaction.
     std::uint32_t next_ordinal = 0;
-    /// Some instance is `replayed`: nothing was numbered, all instances are in `unnumbered`.
+    /// Some instance is `replayed`, or the caller knew before that events of the transaction may be
+    /// stored: nothing was numbered, all instances are in `unnumbered`.
     bool replay_seen = false;
     std::vector<InstanceEvents> unnumbered;
 
     /// Gives the events their Positions.
     void number(InstanceEvents&& instance, Position transaction, Date at);
+    /// Events that have theirs, and are stored.
+    void take_stored(const std::vector<StreamEventPtr>& events);
 };
 
 /// Jobs that were deleted without a row that says of which process instance (the job log is off):
@@ -108,6 +111,10 @@ public:
     /// place of what was known of it, unless that is of a later Position. States only, no events.
     result<void> project_snapshot(const Transaction& chunk);
 
+    /// While all is loaded anew: documents of an earlier Position::number are of a history that has
+    /// ended, and are taken for missing by the stream. 0: none are.
+    void know_from(std::uint64_t number) noexcept { known_from_ = number; }
+
     /// A large transaction, whose pieces do not count.
     void count_large(std::uint64_t rows) noexcept {
         ++counters_.transactions;
@@ -125,6 +132,7 @@ private:
     const ProjectionOptions& options_;
     DocumentCache& cache_;
     ProjectionCounters counters_;
+    std::uint64_t known_from_ = 0;
     /// act_ru_jobdef, as far as seen.
     std::unordered_map<std::string, JobDefinition> job_definitions_;
 };
