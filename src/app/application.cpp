@@ -159,10 +159,9 @@ VectorIndexes& Application::vectors() {
 data::Embeddings& Application::embeddings() {
     Impl& impl = *impl_;
     if (!impl.embedding_cache)
-        impl.embedding_cache =
-            std::make_unique<data::EmbeddingCache>(*impl.records, vectors(), impl.clock,
-                                                   impl.executor,
-                                                   embedding_options(impl.configuration));
+        impl.embedding_cache = std::make_unique<data::EmbeddingCache>(
+            *impl.records, vectors(), impl.clock, impl.executor,
+            embedding_options(impl.configuration));
     if (!impl.embeddings)
         impl.embeddings.emplace(*impl.records, *impl.embedding_cache, impl.clock,
                                 Random::from_system());

@@ -29,8 +29,8 @@ awaitable<result<std::vector<ValuePtr>>> all_indexes(app::Application& applicati
     std::vector<ValuePtr> indexes;
     std::string after;
     do {
-        CO_TRY(const RecordPage page, co_await application.embeddings().list(Scope::everything(),
-                                                                             listed_max, after));
+        CO_TRY(const RecordPage page,
+               co_await application.embeddings().list(Scope::everything(), listed_max, after));
         indexes.insert(indexes.end(), page.items.begin(), page.items.end());
         after = page.next;
     } while (!after.empty());
@@ -156,8 +156,8 @@ awaitable<result<void>> import(app::Application& application, ImportOptions opti
     }
     if (options.what.source.empty())
         options.what.source = std::filesystem::path(options.file).filename();
-    const auto bar = std::make_shared<ProgressBar>("import", "vectors",
-                                                   application.clock().monotonic());
+    const auto bar =
+        std::make_shared<ProgressBar>("import", "vectors", application.clock().monotonic());
     Clock& clock = application.clock();
     options.what.on_progress = [bar, &clock](std::uint64_t done, std::uint64_t of) {
         bar->update(done, of, clock.monotonic());
@@ -218,7 +218,8 @@ void add_verify_embeddings(Registry registry) {
     const auto mend = std::make_shared<bool>(false);
     CLI::App* command = registry.add(
         "embeddings", "compare the indexes' files with their records; exit 5 if they differ");
-    command->add_flag("--repair", *mend, "write the files anew from the records; no server may run");
+    command->add_flag("--repair", *mend,
+                      "write the files anew from the records; no server may run");
     command->callback([registry, mend] {
         registry.chosen = [registry, mend] {
             const bool json = registry.common.json;

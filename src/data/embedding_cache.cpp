@@ -165,8 +165,8 @@ awaitable<result<void>> EmbeddingCache::add_records(VectorIndex& index, const Va
     co_return result<void>{};
 }
 
-awaitable<result<std::vector<std::int64_t>>>
-EmbeddingCache::removed_after(std::string index, std::int64_t sequence) {
+awaitable<result<std::vector<std::int64_t>>> EmbeddingCache::removed_after(std::string index,
+                                                                           std::int64_t sequence) {
     std::vector<std::int64_t> labels;
     RecordQuery query{.collection = &embedding_removals,
                       .where = {{.field = "indexId", .value = std::move(index)},
@@ -192,17 +192,15 @@ awaitable<result<EmbeddingCache::Loaded>> EmbeddingCache::load(ValuePtr record) 
     CO_TRY(const ValuePtr now, co_await records_.one(embedding_indexes, id));
     const std::int64_t count = integer(*record, "count");
     if (integer(*now, "sequence") == integer(*record, "sequence") && loaded.check.vectors != count)
-        loaded.check.differences.push_back(
-            fmt::format("the registry counts {} vectors, there are {} records", count,
-                        loaded.check.vectors));
+        loaded.check.differences.push_back(fmt::format(
+            "the registry counts {} vectors, there are {} records", count, loaded.check.vectors));
     const std::string file = text(*record, "file"), graph = text(*record, "graphFile");
     if (file.empty()) co_return loaded;
     const std::int64_t upto = integer(*record, "fileSequence");
     CO_TRY(auto removed, co_await removed_after(id, upto));
     CO_TRY(auto differences,
            co_await loaded.index->compare({file, text(*record, "checksum")}, {upto, removed}));
-    std::move(differences.begin(), differences.end(),
-              std::back_inserter(loaded.check.differences));
+    std::move(differences.begin(), differences.end(), std::back_inserter(loaded.check.differences));
     if (!graph.empty()) {
         auto taken = co_await loaded.index->take_graph({graph, text(*record, "graphChecksum")});
         if (!taken && taken.error().code() != ErrorCode::corrupt)
@@ -304,8 +302,8 @@ awaitable<result<void>> EmbeddingCache::save(std::string id) {
     CO_TRY(const auto index, co_await current(record));
     const std::int64_t upto = handle->sequence;
     const std::string old_file = text(*record, "file"), old_graph = text(*record, "graphFile");
-    CO_TRY(const VectorFiles files, co_await index->save(fmt::format(
-                                        "{}-{}-{}", id, upto, record_version(*record))));
+    CO_TRY(const VectorFiles files,
+           co_await index->save(fmt::format("{}-{}-{}", id, upto, record_version(*record))));
     for (int attempt = 1;; ++attempt) {
         Object body = record_body(*record);
         body.set("file", files.flat.name);
@@ -317,8 +315,8 @@ awaitable<result<void>> EmbeddingCache::save(std::string id) {
             body.set("graphFile", files.graph.name);
             body.set("graphChecksum", files.graph.checksum);
         }
-        auto done = co_await commit(RecordWrite::replace(
-            embedding_indexes, id, record_version(*record), std::move(body)));
+        auto done = co_await commit(
+            RecordWrite::replace(embedding_indexes, id, record_version(*record), std::move(body)));
         if (done) break;
         if (done.error().code() != ErrorCode::conflict || attempt == attempts_max)
             co_return std::move(done).error();
@@ -445,7 +443,8 @@ awaitable<result<void>> EmbeddingCache::open_all() {
     do {
         CO_TRY(const RecordPage found, co_await records_.find(query));
         for (const ValuePtr& record : found.items) {
-            auto opened = is(*record, "removing") ? co_await finish_removal(record) : result<void>{};
+            auto opened =
+                is(*record, "removing") ? co_await finish_removal(record) : result<void>{};
             if (!is(*record, "removing")) {
                 auto index = co_await current(record);
                 if (!index) opened = std::move(index).error();

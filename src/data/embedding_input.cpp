@@ -28,8 +28,7 @@ result<float> finite(const Value& number, const std::string& field) {
     const auto* real = number.get_if<double>();
     if (!real && !number.is<std::int32_t>() && !number.is<std::int64_t>())
         return wrong(field, "must be a number");
-    const auto value =
-        static_cast<float>(real ? *real : static_cast<double>(number.integer_or()));
+    const auto value = static_cast<float>(real ? *real : static_cast<double>(number.integer_or()));
     if (!std::isfinite(value)) return wrong(field, "must be a finite 32-bit number");
     return value;
 }
@@ -62,8 +61,7 @@ result<std::vector<float>> read_vector(const Object& members, const std::string&
     std::vector<float> values;
     if (packed) {
         std::string bytes;
-        if (!decode_base64url(packed->string_or(), bytes))
-            return wrong(field, "must be base64url");
+        if (!decode_base64url(packed->string_or(), bytes)) return wrong(field, "must be base64url");
         if (bytes.size() != spec.dimension * sizeof(float))
             return wrong(field, fmt::format("must be {} numbers of 4 bytes", spec.dimension));
         if (!vector_of_bytes(bytes, spec.dimension, values))
@@ -74,8 +72,8 @@ result<std::vector<float>> read_vector(const Object& members, const std::string&
             return wrong(field, fmt::format("must be {} numbers", spec.dimension));
         values.reserve(list.size());
         for (std::size_t i = 0; i < list.size(); ++i) {
-            const bool plain = list[i].is<double>() && std::isfinite(
-                                   static_cast<float>(*list[i].get_if<double>()));
+            const bool plain = list[i].is<double>() &&
+                               std::isfinite(static_cast<float>(*list[i].get_if<double>()));
             if (plain) { // names are made for errors only
                 values.push_back(static_cast<float>(*list[i].get_if<double>()));
                 continue;
@@ -136,7 +134,8 @@ result<std::vector<std::string>> tags_of(const Object& vector, const std::string
 
 result<std::vector<std::string>> tags_of_filter(const Object& filter) {
     std::vector<std::string> tags;
-    if (const Value* source = filter.find("source")) tags.push_back(source_tag(source->string_or()));
+    if (const Value* source = filter.find("source"))
+        tags.push_back(source_tag(source->string_or()));
     const Value* metadata = filter.find("metadata");
     if (!metadata) return tags;
     const auto* object = metadata->get_if<Object>();
@@ -150,7 +149,8 @@ result<std::vector<std::string>> tags_of_filter(const Object& filter) {
         tags.push_back(std::move(tag));
     }
     if (tags.size() > vector_tags_max)
-        return wrong("filter.metadata", fmt::format("must have at most {} values", vector_tags_max));
+        return wrong("filter.metadata",
+                     fmt::format("must have at most {} values", vector_tags_max));
     return tags;
 }
 

@@ -55,7 +55,8 @@ result<Object> body_of(const Value& input, const std::string& prefix, const Valu
         return wrong(prefix + "vectorId", "must not hold a slash");
     const Value* from = body.find("from");
     const Value* to = body.find("to");
-    if ((from && from->integer_or() < 0) || (to && to->integer_or() < (from ? from->integer_or() : 0)))
+    if ((from && from->integer_or() < 0) ||
+        (to && to->integer_or() < (from ? from->integer_or() : 0)))
         return wrong(prefix + (to ? "to" : "from"), "must be 0 <= from <= to");
     body.set("vector", Binary{vector_bytes(values)});
     body.set("indexId", record_id(index));
@@ -182,8 +183,8 @@ awaitable<result<Embeddings::Plan>> Embeddings::plan_of(const Value& index,
             continue;
         }
         ++plan.outcome.replaced;
-        plan.writes.push_back(RecordWrite::replace(embeddings, keys[i], record_version(*there[i]),
-                                                   std::move(body)));
+        plan.writes.push_back(
+            RecordWrite::replace(embeddings, keys[i], record_version(*there[i]), std::move(body)));
         plan.writes.push_back(removal(id, ++sequence, integer(*there[i], "label")));
     }
     const std::int64_t count = integer(index, "count") + plan.outcome.added;
@@ -261,10 +262,10 @@ awaitable<result<std::int64_t>> Embeddings::remove(std::string index,
 awaitable<result<std::int64_t>> Embeddings::remove_source(std::string index, std::string source) {
     std::int64_t removed = 0;
     while (true) {
-        RecordQuery query{.collection = &embeddings,
-                          .where = {{.field = "indexId", .value = index},
-                                    {.field = "source", .value = source}},
-                          .limit = vectors_max};
+        RecordQuery query{
+            .collection = &embeddings,
+            .where = {{.field = "indexId", .value = index}, {.field = "source", .value = source}},
+            .limit = vectors_max};
         CO_TRY(const RecordPage page, co_await records_.find(std::move(query)));
         std::vector<std::string> keys;
         for (const ValuePtr& record : page.items)

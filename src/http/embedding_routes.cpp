@@ -142,8 +142,7 @@ awaitable<result<Reply>> EmbeddingRoutes::list(Call& call) {
            co_await embeddings_.list(call.scope(), limit, std::string(call.parameter("cursor"))));
     Array items;
     for (const ValuePtr& index : page.items)
-        items.emplace_back(
-            data::shown_index(*index, embeddings_.cache().state(record_id(*index))));
+        items.emplace_back(data::shown_index(*index, embeddings_.cache().state(record_id(*index))));
     co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
 }
 
@@ -168,8 +167,9 @@ awaitable<result<Reply>> EmbeddingRoutes::rebuild(Call& call) {
 awaitable<result<Reply>> EmbeddingRoutes::add(Call& call) {
     CO_TRY(const ValuePtr index, co_await admitted(call));
     CO_TRY(Object body, call.body(add_fields));
-    CO_TRY(const auto done, co_await embeddings_.add(
-                                record_id(*index), std::move(*body.find("vectors")->get_if<Array>())));
+    CO_TRY(const auto done,
+           co_await embeddings_.add(record_id(*index),
+                                    std::move(*body.find("vectors")->get_if<Array>())));
     co_return Reply{.body = Object{{"added", done.added},
                                    {"replaced", done.replaced},
                                    {"unchanged", done.unchanged},
@@ -236,8 +236,8 @@ awaitable<result<Reply>> EmbeddingRoutes::search(Call& call) {
         items.emplace_back(std::move(item));
     }
     const bool exact = answer.method == VectorAnswer::Method::exact;
-    co_return Reply{
-        .body = Object{{"items", std::move(items)}, {"method", exact ? "exact" : "graph"}}};
+    co_return Reply{.body =
+                        Object{{"items", std::move(items)}, {"method", exact ? "exact" : "graph"}}};
 }
 
 } // namespace netbuild::http

@@ -161,9 +161,9 @@ result<void> check_head(std::string_view bytes, std::uint64_t file_bytes, std::s
         floats != static_cast<std::uint64_t>(flat.count * flat.dimension) ||
         (outer && (outer->count != flat.count || outer->dimension != flat.dimension)))
         return fail(ErrorCode::corrupt, "the head says other sizes than the file has");
-    const std::uint64_t wanted = head_bytes + 8 + floats * 4 +
-                                 (mapped ? head_bytes + 8 + 8 * static_cast<std::uint64_t>(flat.count)
-                                         : 0);
+    const std::uint64_t wanted =
+        head_bytes + 8 + floats * 4 +
+        (mapped ? head_bytes + 8 + 8 * static_cast<std::uint64_t>(flat.count) : 0);
     if (wanted != file_bytes)
         return fail(ErrorCode::corrupt,
                     fmt::format("{} bytes where the head says {}", file_bytes, wanted));

@@ -88,8 +88,8 @@ void HnswGraph::remove(std::int64_t label) {
     impl_->graph->markDelete(static_cast<hnswlib::labeltype>(label));
 }
 
-std::vector<std::pair<float, std::int64_t>>
-HnswGraph::search(const float* query, std::size_t k, std::size_t effort) const {
+std::vector<std::pair<float, std::int64_t>> HnswGraph::search(const float* query, std::size_t k,
+                                                              std::size_t effort) const {
     // searchKnn takes the greater of its own effort and k; that one is shared by all threads.
     const std::size_t asked = std::max(k, effort);
     auto queue = impl_->graph->searchKnn(query, asked);

@@ -138,8 +138,8 @@ void IndexCore::remove(const std::vector<std::int64_t>& labels) {
         if (row.in_graph) graph_->remove(label);
     }
     const auto share = [&](std::size_t part, std::size_t whole) {
-        return whole > 0 && static_cast<double>(part) >
-                                options_.removed_share_max * static_cast<double>(whole);
+        return whole > 0 &&
+               static_cast<double>(part) > options_.removed_share_max * static_cast<double>(whole);
     };
     if (share(removed_, rows_.size())) compact();
     if (graph_ && share(graph_->removed(), graph_->size())) drop_graph();
@@ -219,8 +219,7 @@ bool IndexCore::passes(const Row& row, const std::vector<std::uint32_t>& tags) c
     });
 }
 
-const std::vector<std::uint32_t>*
-IndexCore::rarest(const std::vector<std::uint32_t>& tags) const {
+const std::vector<std::uint32_t>* IndexCore::rarest(const std::vector<std::uint32_t>& tags) const {
     const std::vector<std::uint32_t>* rarest = nullptr;
     for (const std::uint32_t tag : tags) {
         if (!rarest || tagged_[tag].size() < rarest->size()) rarest = &tagged_[tag];
@@ -276,7 +275,8 @@ result<VectorAnswer> IndexCore::search(const VectorQuery& query) const {
     const bool built = graph_ && (pending_.size() - pending_from_) * 2 < graph_->size();
     if (built && share >= options_.filter_share_min && wanted <= over_fetch_max) {
         const std::size_t effort = query.effort ? query.effort : options_.search_effort;
-        search_graph(values.data(), static_cast<std::size_t>(std::ceil(wanted)), effort, tags, best);
+        search_graph(values.data(), static_cast<std::size_t>(std::ceil(wanted)), effort, tags,
+                     best);
         answer.method = VectorAnswer::Method::graph;
         // What is near the query may be what does not pass.
         if (best.size() >= std::min(query.k, count()) || (list && best.size() == list->size())) {
@@ -303,7 +303,8 @@ VectorState IndexCore::state() const {
     state.in_graph = graph_ ? graph_->size() - graph_->removed() : 0;
     state.pending = graph_ ? pending_.size() - pending_from_ : 0;
     state.bytes = rows_.size() * (spec_.dimension * sizeof(float) + row_bytes);
-    if (graph_) state.bytes += graph_->size() * HnswGraph::bytes_of_one(spec_, graph_options(options_));
+    if (graph_)
+        state.bytes += graph_->size() * HnswGraph::bytes_of_one(spec_, graph_options(options_));
     return state;
 }
 

@@ -10,8 +10,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "vectors/hnsw_graph.hpp"
 #include "runtime/blocking_pool.hpp"
+#include "vectors/hnsw_graph.hpp"
 
 // Of libgomp, whose header is another compiler's.
 extern "C" void omp_set_num_threads(int count);
@@ -103,8 +103,9 @@ public:
     }
     awaitable<result<std::vector<std::string>>> compare(VectorFile file,
                                                         VectorCover cover) override {
-        return shared_->pool.run(
-            [this, file = std::move(file), cover = std::move(cover)] { return compare_now(file, cover); });
+        return shared_->pool.run([this, file = std::move(file), cover = std::move(cover)] {
+            return compare_now(file, cover);
+        });
     }
     awaitable<result<void>> take_graph(VectorFile file) override {
         return shared_->pool.run([this, file = std::move(file)]() -> result<void> {

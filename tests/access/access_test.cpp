@@ -74,10 +74,10 @@ protected:
                                       std::nullopt, "test"));
             must(context, records.commit(RecordWrite::insert(data::embedding_indexes,
                                                              "index-" + name, index_of(name))));
-            must(context, embeddings.add("index-" + name,
-                                         Array{Object{{"vectorId", "v"},
-                                                      {"source", "s"},
-                                                      {"values", Array{1.0, 2.0}}}}));
+            must(context,
+                 embeddings.add("index-" + name, Array{Object{{"vectorId", "v"},
+                                                              {"source", "s"},
+                                                              {"values", Array{1.0, 2.0}}}}));
             plant(*batch, collections::workflow_executions,
                   {{"_id", "instance-" + name},
                    {"processInstanceId", "instance-" + name},
@@ -101,10 +101,10 @@ protected:
     }
 
     static Object index_of(const std::string& domain) {
-        return {{"name", "i"},       {"model", "m"},
-                {"metric", "l2"},    {"dimension", std::int64_t{2}},
-                {"status", "ready"}, {"sequence", std::int64_t{0}},
-                {"domainId", domain}, {"count", std::int64_t{0}},
+        return {{"name", "i"},          {"model", "m"},
+                {"metric", "l2"},       {"dimension", std::int64_t{2}},
+                {"status", "ready"},    {"sequence", std::int64_t{0}},
+                {"domainId", domain},   {"count", std::int64_t{0}},
                 {"createdAt", Date{1}}, {"createdBy", "test"}};
     }
 
@@ -138,7 +138,8 @@ protected:
         }
         if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
         if (rule.method != "GET") request.body = body_of(rule, domain);
-        if (rule.method == "PUT" || rule.method == "DELETE") request.headers["if-match"] = "\"999\"";
+        if (rule.method == "PUT" || rule.method == "DELETE")
+            request.headers["if-match"] = "\"999\"";
         // The head of a stream says the same as an answer.
         if (routes.streams(request)) return run_plain(routes.stream_head(request));
         return run_plain(routes.handle(request));

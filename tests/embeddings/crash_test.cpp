@@ -47,7 +47,8 @@ std::string content_of(EmbeddingWorld& world, const std::string& index) {
     std::map<int, bool> there;
     const RecordPage page = must(world.context, world.embeddings.vectors(index, 500, ""));
     for (const ValuePtr& record : page.items) {
-        const int number = std::stoi(std::string(record->at_path("vectorId")->string_or()).substr(1));
+        const int number =
+            std::stoi(std::string(record->at_path("vectorId")->string_or()).substr(1));
         float first = 0;
         std::memcpy(&first, record->at_path("vector")->get_if<Binary>()->bytes.data(), 4);
         if (number < 10 || number > 30) there[number] = first != static_cast<float>(number);
@@ -59,8 +60,7 @@ std::string content_of(EmbeddingWorld& world, const std::string& index) {
 }
 
 std::string only_index(EmbeddingWorld& world) {
-    const RecordPage page =
-        must(world.context, world.embeddings.list(Scope::everything(), 10, ""));
+    const RecordPage page = must(world.context, world.embeddings.list(Scope::everything(), 10, ""));
     return page.items.empty() ? world.create("a") : record_id(*page.items.front());
 }
 

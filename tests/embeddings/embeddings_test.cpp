@@ -172,17 +172,15 @@ TEST(Embeddings, what_was_done_to_a_file_is_named_and_mended_from_the_records) {
          }},
         {"flipped", [](const std::string& path, const std::string&) { change(path, 100); }},
         {"head", [](const std::string& path, const std::string&) { change(path, 9); }},
-        {"removed", [](const std::string& path, const std::string&) {
-             std::filesystem::remove(path);
-         }},
+        {"removed",
+         [](const std::string& path, const std::string&) { std::filesystem::remove(path); }},
         {"another's",
          [](const std::string& path, const std::string& of_another) {
              std::filesystem::copy_file(of_another, path,
                                         std::filesystem::copy_options::overwrite_existing);
          }},
-        {"empty", [](const std::string& path, const std::string&) {
-             std::filesystem::resize_file(path, 0);
-         }},
+        {"empty", [](const std::string& path,
+                     const std::string&) { std::filesystem::resize_file(path, 0); }},
     };
     for (const char* field : {"file", "graphFile"}) {
         for (const auto& [name, damage] : damages) {
@@ -252,10 +250,9 @@ TEST(Embeddings, a_faiss_file_becomes_an_index_and_a_second_import_of_it_is_refu
     EXPECT_EQ(index->at_path("count")->integer_or(), 100);
     EXPECT_EQ(index->at_path("status")->string_or(), "ready");
     EXPECT_EQ(index->at_path("metric")->string_or(), "ip");
-    const auto answer = must(world.context, world.embeddings.search(
-                                                index, {.values = {1, 0, 0},
-                                                        .k = 1,
-                                                        .tags = {"metadata.lang=\"en"}}));
+    const auto answer = must(
+        world.context, world.embeddings.search(
+                           index, {.values = {1, 0, 0}, .k = 1, .tags = {"metadata.lang=\"en"}}));
     ASSERT_EQ(answer.hits.size(), 1u);
     EXPECT_EQ(answer.hits[0].record->at_path("vectorId")->string_or(), "7");
     EXPECT_EQ(answer.hits[0].record->at_path("source")->string_or(), "seven.txt");

@@ -104,8 +104,8 @@ TEST(Distance, is_the_same_with_and_without_the_processors_help) {
 TEST(Index, exact_search_finds_what_faiss_finds) {
     for (const Metric metric : {Metric::l2, Metric::ip}) {
         const auto core = filled(metric, 1000, SIZE_MAX);
-        faiss::IndexFlat flat(dimension,
-                              metric == Metric::l2 ? faiss::METRIC_L2 : faiss::METRIC_INNER_PRODUCT);
+        faiss::IndexFlat flat(dimension, metric == Metric::l2 ? faiss::METRIC_L2
+                                                              : faiss::METRIC_INNER_PRODUCT);
         ClusteredVectors source(dimension, 20, 8, 7);
         for (int i = 0; i < 1000; ++i)
             flat.add(1, source.next().data());

@@ -61,8 +61,8 @@ protected:
 };
 
 TEST_F(EmbeddingRoutes, find_what_is_near_with_what_it_was_made_of) {
-    const auto answer = ask("POST", index + "/search",
-                            R"({"values":[3,1,2],"k":2,"filter":{"source":"odd.txt"}})");
+    const auto answer =
+        ask("POST", index + "/search", R"({"values":[3,1,2],"k":2,"filter":{"source":"odd.txt"}})");
     EXPECT_EQ(answer.status, 200) << answer.body;
     const auto body = parse_json(answer.body);
     EXPECT_EQ(body->at_path("method")->string_or(), "exact");
@@ -72,11 +72,13 @@ TEST_F(EmbeddingRoutes, find_what_is_near_with_what_it_was_made_of) {
     EXPECT_EQ(items[0].at_path("domainId")->string_or(), "acme");
     EXPECT_NEAR(*items[0].at_path("score")->get_if<double>(), 1, 1e-6);
     EXPECT_FALSE(items[0].at_path("vector"));
-    const auto packed = ask("POST", index + "/search",
-                            R"({"float32":")" +
-                                encode_base64url(std::string("\0\0\x40\x40\0\0\x80\x3f\0\0\0\x40", 12)) +
-                                R"(","filter":{"metadata":{"third":0}}})");
-    EXPECT_EQ(parse_json(packed.body)->at_path("items")->get_if<Array>()->size(), 1u) << packed.body;
+    const auto packed =
+        ask("POST", index + "/search",
+            R"({"float32":")" +
+                encode_base64url(std::string("\0\0\x40\x40\0\0\x80\x3f\0\0\0\x40", 12)) +
+                R"(","filter":{"metadata":{"third":0}}})");
+    EXPECT_EQ(parse_json(packed.body)->at_path("items")->get_if<Array>()->size(), 1u)
+        << packed.body;
     EXPECT_EQ(ask("GET", index + "/vectors/v2").status, 200);
     EXPECT_EQ(ask("GET", index + "/vectors/v9").status, 404);
     EXPECT_EQ(ask("DELETE", index + "/vectors/v2").status, 204);
@@ -147,13 +149,13 @@ TEST_F(EmbeddingRoutes, name_the_member_of_an_index_that_is_wrong) {
     EXPECT_EQ(refused(path, good + R"("dimension":5000,"metric":"l2"})"), "dimension");
     EXPECT_EQ(refused(path, good + R"("dimension":3,"metric":"l3"})"), "metric");
     EXPECT_EQ(refused(path, good + R"("dimension":3,"metric":"l2","file":"x"})"), "file");
-    EXPECT_EQ(refused(path, R"({"domainId":"*","name":"n","model":"m","dimension":3,"metric":"l2"})"),
-              "domainId");
     EXPECT_EQ(
-        ask("POST", path,
-            R"({"domainId":"acme","name":"a","model":"m","dimension":3,"metric":"l2"})")
-            .status,
-        409);
+        refused(path, R"({"domainId":"*","name":"n","model":"m","dimension":3,"metric":"l2"})"),
+        "domainId");
+    EXPECT_EQ(ask("POST", path,
+                  R"({"domainId":"acme","name":"a","model":"m","dimension":3,"metric":"l2"})")
+                  .status,
+              409);
 }
 
 } // namespace

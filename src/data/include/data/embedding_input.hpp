@@ -9,9 +9,9 @@
 
 namespace netbuild::data {
 
-/// A vector of a request: its member `values` (numbers) or `float32` (little-endian 32-bit floats as
-/// base64url), exactly one of them. Not another number than `dimension`, nothing that is no finite
-/// float, not all zero where the metric is the cosine; invalid_argument names the member.
+/// A vector of a request: its member `values` (numbers) or `float32` (little-endian 32-bit floats
+/// as base64url), exactly one of them. Not another number than `dimension`, nothing that is no
+/// finite float, not all zero where the metric is the cosine; invalid_argument names the member.
 [[nodiscard]] result<std::vector<float>> read_vector(const Object& members,
                                                      const std::string& prefix, VectorSpec spec);
 

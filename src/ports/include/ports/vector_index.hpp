@@ -101,8 +101,8 @@ public:
     virtual awaitable<result<bool>> tend() = 0;
     [[nodiscard]] virtual VectorState state() const = 0;
 
-    /// Writes `stem`.faiss and, where there is a graph, `stem`.hnsw into the folder: durable when it
-    /// returns. disk_full, unavailable.
+    /// Writes `stem`.faiss and, where there is a graph, `stem`.hnsw into the folder: durable when
+    /// it returns. disk_full, unavailable.
     virtual awaitable<result<VectorFiles>> save(std::string stem) = 0;
     /// What differs between the flat file and the vectors here, in words; at most a few of them.
     virtual awaitable<result<std::vector<std::string>>> compare(VectorFile file,
