@@ -18,6 +18,16 @@ find_package(GTest REQUIRED)
 find_path(RAPIDCHECK_INCLUDE rapidcheck.h REQUIRED)
 find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
 
+# FAISS is a static library that names neither BLAS, LAPACK nor OpenMP, which parts of it call that we do not.
+find_library(FAISS_LIBRARY faiss REQUIRED)
+find_path(HNSWLIB_INCLUDE hnswlib/hnswlib.h REQUIRED)
+find_library(BLAS_LIBRARY blas REQUIRED)
+find_library(LAPACK_LIBRARY lapack REQUIRED)
+find_library(GOMP_LIBRARY NAMES gomp libgomp.so.1 REQUIRED)
+add_library(faiss_flat INTERFACE)
+target_include_directories(faiss_flat SYSTEM INTERFACE "${HNSWLIB_INCLUDE}")
+target_link_libraries(faiss_flat INTERFACE "${FAISS_LIBRARY}" "${LAPACK_LIBRARY}" "${BLAS_LIBRARY}" "${GOMP_LIBRARY}")
+
 # The programs' allocator (not the tests', nor under sanitizers): documents are many small objects that
 # one thread makes and another frees.
 add_library(netbuild_allocator INTERFACE)

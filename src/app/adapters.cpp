@@ -16,6 +16,7 @@
 #include "spill/file_spill.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "sqlite/sqlite_store.hpp"
+#include "vectors/vector_folder.hpp"
 
 namespace netbuild::app {
 
@@ -58,6 +59,31 @@ std::unique_ptr<RecordStore> make_records(const Configuration& configuration, Cl
     }
     return std::make_unique<SqliteRecords>(
         SqliteRecords::Options{.path = configuration.text("store.path") + "/records.sqlite"});
+}
+
+std::unique_ptr<VectorIndexes> make_vectors(const Configuration& configuration) {
+    const auto number = [&](std::string_view key) {
+        return static_cast<std::size_t>(configuration.integer(key));
+    };
+    vectors::VectorFolder::Options options;
+    options.folder = configuration.has("embeddings.path")
+                         ? configuration.text("embeddings.path")
+                         : configuration.text("store.path") + "/vectors";
+    options.threads = std::max<std::size_t>(1, number("embeddings.threads"));
+    options.foreign_bytes_max = number("embeddings.memory_max");
+    options.index.graph_from = std::max<std::size_t>(1, number("embeddings.graph_from"));
+    options.index.search_effort = std::max<std::size_t>(1, number("embeddings.effort"));
+    options.index.filter_share_min =
+        static_cast<double>(number("embeddings.filter_percent_min")) / 100;
+    return std::make_unique<vectors::VectorFolder>(std::move(options));
+}
+
+data::EmbeddingOptions embedding_options(const Configuration& configuration) {
+    data::EmbeddingOptions options;
+    options.memory_bytes_max =
+        static_cast<std::size_t>(configuration.integer("embeddings.memory_max"));
+    options.save_interval = configuration.duration("embeddings.save_interval");
+    return options;
 }
 
 std::unique_ptr<EventBus> make_bus(const Configuration& configuration,

@@ -19,6 +19,7 @@
 #include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
 #include "http/payment_routes.hpp"
+#include "http/embedding_routes.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
@@ -114,6 +115,9 @@ public:
     std::unique_ptr<DocumentStore> store;
     std::unique_ptr<RecordStore> records;
     std::optional<identity::Identity> identity;
+    std::unique_ptr<VectorIndexes> vectors;
+    std::unique_ptr<data::EmbeddingCache> embedding_cache;
+    std::optional<data::Embeddings> embeddings;
     std::unique_ptr<EventBus> bus;
     std::unique_ptr<ChangeSource> source;
     std::unique_ptr<SpillArea> spill;
@@ -152,6 +156,21 @@ identity::Identity& Application::identity() {
         impl_->identity.emplace(*impl_->records, impl_->clock,
                                 identity_options(impl_->configuration));
     return *impl_->identity;
+}
+VectorIndexes& Application::vectors() {
+    if (!impl_->vectors) impl_->vectors = make_vectors(impl_->configuration);
+    return *impl_->vectors;
+}
+data::Embeddings& Application::embeddings() {
+    Impl& impl = *impl_;
+    if (!impl.embedding_cache)
+        impl.embedding_cache = std::make_unique<data::EmbeddingCache>(
+            *impl.records, vectors(), impl.clock, impl.executor,
+            embedding_options(impl.configuration));
+    if (!impl.embeddings)
+        impl.embeddings.emplace(*impl.records, *impl.embedding_cache, impl.clock,
+                                Random::from_system());
+    return *impl.embeddings;
 }
 EventBus& Application::bus() { return *impl_->bus; }
 ChangeSource& Application::source() { return *impl_->source; }
@@ -334,6 +353,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     // No retriever of passages yet: windows are made without.
     data::AiContexts ai_contexts(*impl.records, conversations, impl.clock, nullptr);
     http::ConversationRoutes conversation_routes(conversations, ai_contexts);
+    http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
     http::Routes routes({queries(), model, *impl.bus, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
@@ -347,6 +367,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     payment_routes.add_to(routes);
     snapshot_routes.add_to(routes);
     conversation_routes.add_to(routes);
+    embedding_routes.add_to(routes);
     http::Server server(
         impl.executor,
         {.host = impl.configuration.text("http.host"),
@@ -375,6 +396,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     }
     if (roles.api)
         tasks.spawn("expired records", remove_expired_records(*impl.records, impl.clock));
+    if (roles.api) tasks.spawn("embeddings", impl.embedding_cache->run());
     tasks.spawn("store health", impl.store_health.watch());
     tasks.spawn("bus health", impl.bus_health.watch());
     tasks.spawn("freshness", impl.stored_clock.follow([&impl] {

@@ -37,6 +37,8 @@ void add_events(Registry registry);
 void add_verify(Registry registry);
 /// verify payments, verify snapshots.
 void add_verify_data(Registry registry);
+void add_verify_embeddings(Registry registry);
+void add_embeddings(Registry registry);
 void add_resync(Registry registry);
 void add_record(Registry registry);
 void add_deadletter(Registry registry);

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
     cli::add_doctor(registry);
     cli::add_schema(registry);
     cli::add_user(registry);
+    cli::add_embeddings(registry);
     cli::add_config(registry);
     try {
         app.parse(argc, argv);

@@ -122,6 +122,7 @@ void add_verify(Registry registry) {
     command->add_flag("--content-hash", options->hash,
                       "also the SHA-256 over all documents: equal for equal models in any store");
     add_verify_data({*command, registry.common, registry.chosen});
+    add_verify_embeddings({*command, registry.common, registry.chosen});
     command->callback([registry, options, command] {
         if (!command->get_subcommands().empty()) return;
         registry.chosen = [registry, options] {

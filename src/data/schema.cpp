@@ -4,6 +4,7 @@
 #include "data/conversation_records.hpp"
 #include "data/domain_records.hpp"
 #include "data/idempotency_records.hpp"
+#include "data/embedding_records.hpp"
 #include "data/identity_records.hpp"
 #include "data/payment_records.hpp"
 #include "data/snapshot_records.hpp"
@@ -43,6 +44,10 @@ std::span<const Collection> own_collections() noexcept {
         conversations,
         messages,
         ai_contexts,
+        // embedding_records.hpp
+        embedding_indexes,
+        embeddings,
+        embedding_removals,
     };
     return all;
 }

@@ -76,6 +76,17 @@ constexpr Rule table[] = {
                                                         Who::token,  Role::viewer, Domain::object},
     {"PUT",    "/v1/domains/{domainId}/executions/{executionId}/ai-context",
                                                         Who::token,  Role::member, Domain::object},
+    {"POST",   "/v1/embeddings/indexes",                Who::token,  Role::member, Domain::object},
+    {"GET",    "/v1/embeddings/indexes",                Who::token,  Role::viewer, Domain::list},
+    {"GET",    "/v1/embeddings/indexes/{indexId}",      Who::token,  Role::viewer, Domain::object},
+    {"DELETE", "/v1/embeddings/indexes/{indexId}",      Who::token,  Role::admin,  Domain::object},
+    {"POST",   "/v1/embeddings/indexes/{indexId}/rebuild", Who::token, Role::admin, Domain::object},
+    {"POST",   "/v1/embeddings/indexes/{indexId}/vectors", Who::token, Role::member, Domain::object},
+    {"GET",    "/v1/embeddings/indexes/{indexId}/vectors", Who::token, Role::viewer, Domain::object},
+    {"GET",    "/v1/embeddings/indexes/{indexId}/vectors/{vectorId}", Who::token, Role::viewer, Domain::object},
+    {"DELETE", "/v1/embeddings/indexes/{indexId}/vectors/{vectorId}", Who::token, Role::member, Domain::object},
+    {"POST",   "/v1/embeddings/indexes/{indexId}/remove", Who::token, Role::member, Domain::object},
+    {"POST",   "/v1/embeddings/indexes/{indexId}/search", Who::token, Role::viewer, Domain::object},
 };
 // clang-format on
 

@@ -7,6 +7,8 @@
 #include "data/conversation_records.hpp"
 #include "data/domains.hpp"
 #include "data/payment_records.hpp"
+#include "data/embedding_records.hpp"
+#include "data/embeddings.hpp"
 #include "data/schema.hpp"
 #include "data/snapshot_records.hpp"
 #include "http/auth_routes.hpp"
@@ -14,12 +16,14 @@
 #include "http/domain_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "http/snapshot_routes.hpp"
+#include "http/embedding_routes.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "support/run.hpp"
 #include "support/temporary_folder.hpp"
+#include "vectors/vector_folder.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild::test {
@@ -50,6 +54,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "snapshotId") return "snapshot-" + std::string(domain);
     if (name == "conversationId") return "conversation-" + std::string(domain);
     if (name == "messageId") return "message-" + std::string(domain);
+    if (name == "indexId") return "index-" + std::string(domain);
+    if (name == "vectorId") return "v";
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
 }
@@ -65,6 +71,10 @@ std::string body_of(const Rule& rule, std::string_view domain) {
         return R"({"role":"user","text":"x"})";
     if (rule.path == "/v1/conversations/{conversationId}/messages/{messageId}")
         return R"({"text":"y"})";
+    if (rule.path == "/v1/embeddings/indexes")
+        return R"({"name":"n","model":"m","dimension":2,"metric":"l2","domainId":")" +
+               std::string(domain) + "\"}";
+    if (rule.path.ends_with("/search")) return R"({"values":[1,2]})";
     return "{}";
 }
 
@@ -76,12 +86,19 @@ protected:
         payment_routes.add_to(routes);
         snapshot_routes.add_to(routes);
         conversation_routes.add_to(routes);
+        embedding_routes.add_to(routes);
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
         for (const std::string_view domain : {own, other}) {
             const std::string name(domain);
             must(context, domains.put(name, Object{{"name", name}, {"status", "active"}},
                                       std::nullopt, "test"));
+            must(context, records.commit(RecordWrite::insert(data::embedding_indexes,
+                                                             "index-" + name, index_of(name))));
+            must(context,
+                 embeddings.add("index-" + name, Array{Object{{"vectorId", "v"},
+                                                              {"source", "s"},
+                                                              {"values", Array{1.0, 2.0}}}}));
             plant(*batch, collections::workflow_executions,
                   {{"_id", "instance-" + name},
                    {"processInstanceId", "instance-" + name},
@@ -130,6 +147,14 @@ protected:
         must(context, contexts.put({domain, id}, std::nullopt, {}, test));
         must(context, contexts.put({.domain = domain, .execution = "order-" + domain}, std::nullopt,
                                    {}, test));
+    }
+
+    static Object index_of(const std::string& domain) {
+        return {{"name", "i"},          {"model", "m"},
+                {"metric", "l2"},       {"dimension", std::int64_t{2}},
+                {"status", "ready"},    {"sequence", std::int64_t{0}},
+                {"domainId", domain},   {"count", std::int64_t{0}},
+                {"createdAt", Date{1}}, {"createdBy", "test"}};
     }
 
     static void plant(ApplyBatch& batch, std::string_view collection, Object body) {
@@ -188,7 +213,8 @@ protected:
         }
         if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
         if (rule.method != "GET") request.body = body_of(rule, domain);
-        if (rule.method == "PUT") request.headers["if-match"] = "\"999\"";
+        if (rule.method == "PUT" || rule.method == "DELETE")
+            request.headers["if-match"] = "\"999\"";
         if (rule.method == "POST")
             request.headers["idempotency-key"] = "k" + std::to_string(++requests);
         // The head of a stream says the same as an answer.
@@ -221,6 +247,10 @@ protected:
     data::Conversations conversations{records, clock, context.get_executor()};
     data::AiContexts contexts{records, conversations, clock, nullptr};
     http::ConversationRoutes conversation_routes{conversations, contexts};
+    vectors::VectorFolder vector_folder{{.folder = folder.file("vectors"), .threads = 1}};
+    data::EmbeddingCache cache{records, vector_folder, clock, context.get_executor(), {}};
+    data::Embeddings embeddings{records, cache, clock, Random(1)};
+    http::EmbeddingRoutes embedding_routes{embeddings};
     http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "app/configuration.hpp"
+#include "data/embedding_cache.hpp"
 #include "identity/identity.hpp"
 #include "ports/change_source.hpp"
 #include "ports/document_store.hpp"
@@ -20,6 +21,9 @@ namespace netbuild::app {
 /// NetBuild's own data: in the same database, or in a SQLite file of its own.
 [[nodiscard]] std::unique_ptr<RecordStore> make_records(const Configuration& configuration,
                                                         Clock& clock);
+/// Indexes of embeddings, in a folder beside the embedded store.
+[[nodiscard]] std::unique_ptr<VectorIndexes> make_vectors(const Configuration& configuration);
+[[nodiscard]] data::EmbeddingOptions embedding_options(const Configuration& configuration);
 [[nodiscard]] std::unique_ptr<EventBus>
 make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/adapters.hpp"
+#include "data/embeddings.hpp"
 #include "query/query_service.hpp"
 #include "runtime/random.hpp"
 #include "sync/progress.hpp"
@@ -47,6 +48,8 @@ public:
     [[nodiscard]] DocumentStore& store();
     [[nodiscard]] RecordStore& records();
     [[nodiscard]] identity::Identity& identity();
+    [[nodiscard]] data::Embeddings& embeddings();
+    [[nodiscard]] VectorIndexes& vectors();
     [[nodiscard]] EventBus& bus();
     [[nodiscard]] ChangeSource& source();
     [[nodiscard]] Clock& clock();
