@@ -12,6 +12,7 @@
 
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
+#include "data/embedded_passages.hpp"
 #include "data/domains.hpp"
 #include "data/schema.hpp"
 #include "health.hpp"
@@ -350,8 +351,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
         {*impl.records, *impl.store, impl.clock, impl.random, impl.options.engine});
     http::SnapshotRoutes snapshot_routes(snapshots);
     data::Conversations conversations(*impl.records, impl.clock, impl.executor);
-    // No retriever of passages yet: windows are made without.
-    data::AiContexts ai_contexts(*impl.records, conversations, impl.clock, nullptr);
+    data::EmbeddedPassages passages(embeddings());
+    data::AiContexts ai_contexts(*impl.records, conversations, impl.clock, &passages);
     http::ConversationRoutes conversation_routes(conversations, ai_contexts);
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";

@@ -105,14 +105,14 @@ ContextPart message_part(const Value& message) {
     return part;
 }
 
-/// What passages are looked for: the newest thing that a user said.
-std::string question_of(const std::vector<ValuePtr>& newest_first) {
+/// What passages are looked for: the newest thing that a user said, or null.
+ValuePtr question_of(const std::vector<ValuePtr>& newest_first) {
     for (const ValuePtr& message : newest_first) {
         if (is_said(*message) && text_at(*message, "role") == "user" &&
             !text_at(*message, "text").empty())
-            return std::string(text_at(*message, "text"));
+            return message;
     }
-    return {};
+    return nullptr;
 }
 
 } // namespace
@@ -151,12 +151,13 @@ awaitable<result<ValuePtr>> AiContexts::put(Key key, std::optional<std::int64_t>
     co_return std::move(written).error();
 }
 
-awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit, std::string question) {
-    if (!retriever_ || limit == 0 || question.empty() || !window.content.open()) co_return;
+awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit, ValuePtr question) {
+    if (!retriever_ || limit == 0 || !question || !window.content.open()) co_return;
     auto found = co_await retriever_->retrieve({.domain = window.domain,
                                                 .conversation = window.conversation,
                                                 .execution = window.execution,
-                                                .text = std::move(question),
+                                                .text = std::string(text_at(*question, "text")),
+                                                .message = std::string(text_at(*question, "messageId")),
                                                 .limit = limit});
     if (!found) {
         window.passages_failed = found.error().code();
@@ -178,7 +179,7 @@ awaitable<result<void>> AiContexts::add_messages(Window& window, Bounds bounds) 
     const std::size_t recent = std::min(recent_messages, bounds.messages);
     std::int64_t beyond = 0;
     std::size_t count = 0, step = first_step;
-    std::string question;
+    ValuePtr question;
     bool passages_offered = false, more = true;
     while (more && window.content.open()) {
         CO_TRY(const auto walked,

@@ -98,6 +98,11 @@ Clients::Clients(Options options) : pool_({.name = options.name, .threads = opti
     mongoc_write_concern_set_journal(concern, true);
     mongoc_uri_set_write_concern(uri_.get(), concern);
     mongoc_write_concern_destroy(concern);
+    // What a failover could take back is not read either: a checkpoint, a record's version.
+    mongoc_read_concern_t* read = mongoc_read_concern_new();
+    mongoc_read_concern_set_level(read, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_uri_set_read_concern(uri_.get(), read);
+    mongoc_read_concern_destroy(read);
     const char* database = mongoc_uri_get_database(uri_.get());
     database_ = database && *database ? database : "netbuild";
     clients_.reset(mongoc_client_pool_new(uri_.get()));

@@ -375,6 +375,7 @@ TYPED_TEST_P(ConversationsContract,
     must(this->context, this->talk.remove(this->id, gone, std::nullopt, this->member()));
     const auto theirs = record_id(
         *must(this->context, this->talk.create({{"domainId", "umbra"}}, this->member())).record);
+    ++this->clock.utc_ms; // ids of one millisecond are ordered in a conversation only
     must(this->context, this->talk.post(theirs, this->said("their fox"), this->member()));
     const auto search = [&](std::string text, Scope scope) {
         return run(this->context,
@@ -447,6 +448,7 @@ TYPED_TEST_P(ConversationsContract, a_window_has_what_is_fixed_then_passages_the
     EXPECT_EQ(window.model, "shared model");
     EXPECT_FALSE(window.content.stopped());
     EXPECT_EQ(this->passages.asked.text, "m7"); // the newest thing that the user said
+    EXPECT_FALSE(this->passages.asked.message.empty());
     EXPECT_EQ(this->passages.asked.domain, "acme");
     EXPECT_EQ(this->passages.asked.execution, "o-1");
     const auto json = *parse_json(this->shown(window));

@@ -6,6 +6,7 @@
 #include <faiss/index_io.h>
 #include <gtest/gtest.h>
 
+#include "data/embedded_passages.hpp"
 #include "embeddings/world.hpp"
 
 namespace netbuild::test {
@@ -60,6 +61,49 @@ TEST(Embeddings, the_same_again_changes_nothing_and_other_content_replaces) {
     must(world.context, world.embeddings.remove(id, {"v2"}));
     EXPECT_EQ(world.add(id, 2, 2, 100).added, 1);
     EXPECT_EQ(world.search(id, 102, 1), "v2");
+}
+
+TEST(Embeddings, give_passages_near_the_question_that_a_message_asks) {
+    const TemporaryFolder folder;
+    EmbeddingWorld world(folder.file(""));
+    const std::string id = world.create("a"), second = world.create("b");
+    const auto add = [&](const std::string& index, const std::string& vector, double at,
+                         const char* text) {
+        must(world.context,
+             world.embeddings.add(index, Array{Object{{"vectorId", vector},
+                                                      {"source", "book"},
+                                                      {"chunk", vector},
+                                                      {"from", std::int64_t{3}},
+                                                      {"to", std::int64_t{9}},
+                                                      {"text", text},
+                                                      {"values", Array{at, 0.0, 0.0}}}}));
+    };
+    add(id, "far", 9, "far");
+    add(id, "near", 2, "near");
+    add(id, "silent", 1, "");
+    add(second, "other", 1, "of an index that was not asked");
+    add(world.create("c", "umbra"), "foreign", 1, "of another domain");
+    data::EmbeddedPassages passages(world.embeddings);
+    const PassageQuery query{.domain = "acme", .text = "?", .message = "m1", .limit = 8};
+    const auto texts = [&](const PassageQuery& asked) {
+        std::string all;
+        for (const Passage& passage : must(world.context, passages.retrieve(asked)))
+            all += passage.text + ";";
+        return all;
+    };
+    EXPECT_EQ(texts(query), ""); // nobody has said where the question lies
+    add(id, "message:m1", 1, "the question");
+    add(id, "message:m2", 1, "another question");
+    EXPECT_EQ(texts(query), "near;far;");
+    const Passage first = must(world.context, passages.retrieve(query)).front();
+    EXPECT_EQ(first.document, "book");
+    EXPECT_EQ(first.chunk, "near");
+    EXPECT_EQ(first.from, 3u);
+    EXPECT_EQ(first.to, 9u);
+    add(second, "message:m1", 1, "the question");
+    EXPECT_EQ(texts(query), "near;of an index that was not asked;far;"); // in turns
+    EXPECT_EQ(texts({.domain = "acme", .text = "?", .message = "m1", .limit = 1}), "near;");
+    EXPECT_EQ(texts({.domain = "umbra", .text = "?", .message = "m1", .limit = 8}), "");
 }
 
 TEST(Embeddings, of_another_process_are_seen_by_this_one) {

@@ -58,7 +58,7 @@ private:
         std::int64_t summarised;
     };
     awaitable<result<void>> add_messages(Window& window, Bounds bounds);
-    awaitable<void> add_passages(Window& window, std::size_t limit, std::string question);
+    awaitable<void> add_passages(Window& window, std::size_t limit, ValuePtr question);
 
     RecordStore& records_;
     Conversations& conversations_;

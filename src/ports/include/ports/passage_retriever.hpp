@@ -24,8 +24,9 @@ struct PassageQuery {
     std::string conversation = {};
     /// Empty: about none.
     std::string execution = {};
-    /// The question.
+    /// The question, and the message that asks it.
     std::string text;
+    std::string message = {};
     std::size_t limit = 8;
 };
 
