@@ -11,6 +11,7 @@
 #include "model/collections.hpp"
 #include "recording/recording_source.hpp"
 #include "simulator/simulator_source.hpp"
+#include "support/forwarding_ports.hpp"
 #include "support/run.hpp"
 #include "sync/content_hash.hpp"
 #include "sync/pipeline.hpp"
@@ -118,13 +119,9 @@ private:
     std::size_t next_ = 0, next_row_ = 0;
 };
 
-class MortalStore final : public DocumentStore {
+class MortalStore final : public ForwardingStore {
 public:
-    MortalStore(MemoryStore& store, Life& life) : store_(store), life_(life) {}
-    awaitable<result<void>> prepare(std::span<const CollectionSpec> specs) override {
-        return store_.prepare(specs);
-    }
-    awaitable<result<void>> ping() override { return store_.ping(); }
+    MortalStore(MemoryStore& store, Life& life) : ForwardingStore(store), life_(life) {}
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override {
         const auto death = life_.next();
         if (death == Death::before) { // its first half is done: events, and every other part
@@ -140,15 +137,6 @@ public:
         if (death) co_return fail(ErrorCode::cancelled, "killed");
         co_return result<void>{};
     }
-    awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
-        return store_.checkpoint(std::move(engine));
-    }
-    awaitable<result<std::uint64_t>> claim(std::string engine) override {
-        return store_.claim(std::move(engine));
-    }
-    awaitable<result<void>> erase_checkpoint(std::string engine) override {
-        return store_.erase_checkpoint(std::move(engine));
-    }
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
                                                  std::vector<std::string> ids) override {
         co_return co_await mortal<std::vector<ValuePtr>>(
@@ -157,27 +145,15 @@ public:
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override {
         co_return co_await mortal<std::vector<ValuePtr>>(life_, [&] { return store_.find(query); });
     }
-    awaitable<result<std::vector<std::vector<ValuePtr>>>>
-    find_together(std::vector<Query> queries) override {
-        return store_.find_together(std::move(queries));
-    }
-    awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override {
-        return store_.count(collection, std::move(filter));
-    }
-    awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override {
-        return store_.erase(collection, std::move(filter));
-    }
 
 private:
-    MemoryStore& store_;
     Life& life_;
     bool life_was_over_ = false;
 };
 
-class MortalBus final : public EventBus {
+class MortalBus final : public ForwardingBus {
 public:
-    MortalBus(MemoryBus& bus, Life& life) : bus_(bus), life_(life) {}
-    awaitable<result<void>> ping() override { return bus_.ping(); }
+    MortalBus(MemoryBus& bus, Life& life) : ForwardingBus(bus), life_(life) {}
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
                                        AppendTerms terms) override {
         EXPECT_TRUE(std::is_sorted(events.begin(), events.end(), [](auto& left, auto& right) {
@@ -185,18 +161,8 @@ public:
         })) << "events of one call must ascend";
         co_return co_await mortal<Position>(life_, [&] { return bus_.append(events, terms); });
     }
-    awaitable<result<Position>> last() override { return bus_.last(); }
-    awaitable<result<Position>> first() override { return bus_.first(); }
-    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
-                                                        Clock::duration wait) override {
-        return bus_.read(after, count, wait);
-    }
-    awaitable<result<void>> trim_before(Position position) override {
-        return bus_.trim_before(position);
-    }
 
 private:
-    MemoryBus& bus_;
     Life& life_;
 };
 

@@ -13,6 +13,7 @@
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "simulator/simulator_source.hpp"
+#include "support/forwarding_ports.hpp"
 #include "support/run.hpp"
 #include "sync/content_hash.hpp"
 #include "sync/load_request.hpp"
@@ -413,13 +414,9 @@ private:
     std::size_t next_ = 0;
 };
 
-class MortalStore final : public DocumentStore {
+class MortalStore final : public ForwardingStore {
 public:
-    MortalStore(MemoryStore& store, Life& life) : store_(store), life_(life) {}
-    awaitable<result<void>> prepare(std::span<const CollectionSpec> specs) override {
-        return store_.prepare(specs);
-    }
-    awaitable<result<void>> ping() override { return store_.ping(); }
+    MortalStore(MemoryStore& store, Life& life) : ForwardingStore(store), life_(life) {}
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override {
         const auto death = life_.next();
         if (death == Death::before) co_return killed();
@@ -434,15 +431,6 @@ public:
         if (death) co_return killed();
         co_return result<void>{};
     }
-    awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
-        return store_.checkpoint(std::move(engine));
-    }
-    awaitable<result<std::uint64_t>> claim(std::string engine) override {
-        return store_.claim(std::move(engine));
-    }
-    awaitable<result<void>> erase_checkpoint(std::string engine) override {
-        return store_.erase_checkpoint(std::move(engine));
-    }
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
                                                  std::vector<std::string> ids) override {
         if (life_.next()) co_return killed();
@@ -451,13 +439,6 @@ public:
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override {
         if (life_.next()) co_return killed();
         co_return co_await store_.find(std::move(query));
-    }
-    awaitable<result<std::vector<std::vector<ValuePtr>>>>
-    find_together(std::vector<Query> queries) override {
-        return store_.find_together(std::move(queries));
-    }
-    awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override {
-        return store_.count(collection, std::move(filter));
     }
     awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override {
         const auto death = life_.next();
@@ -468,7 +449,6 @@ public:
     }
 
 private:
-    MemoryStore& store_;
     Life& life_;
 };
 

@@ -16,6 +16,7 @@
 #include "snapshots/task_snapshots.hpp"
 #include "snapshots/verify_snapshots.hpp"
 #include "sqlite/sqlite_records.hpp"
+#include "support/forwarding_ports.hpp"
 #include "support/run.hpp"
 #include "support/temporary_folder.hpp"
 #include "sync/content_hash.hpp"
@@ -163,13 +164,12 @@ private:
     std::size_t next_ = 0;
 };
 
-class MortalStore final : public DocumentStore {
+class MortalStore final : public ForwardingStore {
 public:
-    MortalStore(MemoryStore& store, Life& life) : store_(store), life_(life) {}
+    MortalStore(MemoryStore& store, Life& life) : ForwardingStore(store), life_(life) {}
     awaitable<result<void>> prepare(std::span<const CollectionSpec> specs) override {
         co_return co_await whole_or_nothing<void>(life_, [&] { return store_.prepare(specs); });
     }
-    awaitable<result<void>> ping() override { return store_.ping(); }
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override {
         co_await life_.pass();
         const auto death = life_.next();
@@ -211,26 +211,14 @@ public:
         co_return co_await whole_or_nothing<std::vector<ValuePtr>>(
             life_, [&] { return store_.find(query); });
     }
-    awaitable<result<std::vector<std::vector<ValuePtr>>>>
-    find_together(std::vector<Query> queries) override {
-        return store_.find_together(std::move(queries));
-    }
-    awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override {
-        return store_.count(collection, std::move(filter));
-    }
-    awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override {
-        return store_.erase(collection, std::move(filter));
-    }
 
 private:
-    MemoryStore& store_;
     Life& life_;
 };
 
-class MortalBus final : public EventBus {
+class MortalBus final : public ForwardingBus {
 public:
-    MortalBus(MemoryBus& bus, Life& life) : bus_(bus), life_(life) {}
-    awaitable<result<void>> ping() override { return bus_.ping(); }
+    MortalBus(MemoryBus& bus, Life& life) : ForwardingBus(bus), life_(life) {}
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
                                        AppendTerms terms) override {
         co_await life_.pass();
@@ -244,17 +232,8 @@ public:
     awaitable<result<Position>> last() override {
         co_return co_await whole_or_nothing<Position>(life_, [&] { return bus_.last(); });
     }
-    awaitable<result<Position>> first() override { return bus_.first(); }
-    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
-                                                        Clock::duration wait) override {
-        return bus_.read(after, count, wait);
-    }
-    awaitable<result<void>> trim_before(Position position) override {
-        return bus_.trim_before(position);
-    }
 
 private:
-    MemoryBus& bus_;
     Life& life_;
 };
 

@@ -10,6 +10,7 @@
 #include "ports/change_source.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
+#include "support/forwarding_ports.hpp"
 
 namespace netbuild::sim {
 
@@ -81,64 +82,29 @@ private:
     bool loaded_ = false;
 };
 
-class PlantedStore final : public DocumentStore {
+class PlantedStore final : public test::ForwardingStore {
 public:
-    PlantedStore(DocumentStore& store, Plant plant) : store_(store), plant_(plant) {}
-    awaitable<result<void>> prepare(std::span<const CollectionSpec> specs) override {
-        return store_.prepare(specs);
-    }
-    awaitable<result<void>> ping() override { return store_.ping(); }
+    PlantedStore(DocumentStore& store, Plant plant) : ForwardingStore(store), plant_(plant) {}
     awaitable<result<void>> apply(std::shared_ptr<const ApplyBatch> batch) override;
-    awaitable<result<std::optional<Checkpoint>>> checkpoint(std::string engine) override {
-        return store_.checkpoint(std::move(engine));
-    }
-    awaitable<result<std::uint64_t>> claim(std::string engine) override {
-        return store_.claim(std::move(engine));
-    }
-    awaitable<result<void>> erase_checkpoint(std::string engine) override {
-        return store_.erase_checkpoint(std::move(engine));
-    }
     awaitable<result<std::vector<ValuePtr>>> get(std::string_view collection,
                                                  std::vector<std::string> ids) override;
     awaitable<result<std::vector<ValuePtr>>> find(Query query) override;
-    awaitable<result<std::vector<std::vector<ValuePtr>>>>
-    find_together(std::vector<Query> queries) override {
-        return store_.find_together(std::move(queries));
-    }
-    awaitable<result<std::uint64_t>> count(std::string_view collection, Filter filter) override {
-        return store_.count(collection, std::move(filter));
-    }
-    awaitable<result<std::uint64_t>> erase(std::string_view collection, Filter filter) override {
-        return store_.erase(collection, std::move(filter));
-    }
 
 private:
     awaitable<result<void>> apply_in_order(std::vector<ApplyBatch> parts);
     awaitable<result<void>> apply_unguarded(std::shared_ptr<const ApplyBatch> batch);
-    DocumentStore& store_;
     Plant plant_;
     std::shared_ptr<const ApplyBatch> held_;
     std::map<std::pair<std::string, std::string>, ValuePtr> seen_;
 };
 
-class PlantedBus final : public EventBus {
+class PlantedBus final : public test::ForwardingBus {
 public:
-    PlantedBus(EventBus& bus, Plant plant) : bus_(bus), plant_(plant) {}
-    awaitable<result<void>> ping() override { return bus_.ping(); }
+    PlantedBus(EventBus& bus, Plant plant) : ForwardingBus(bus), plant_(plant) {}
     awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
                                        AppendTerms terms) override;
-    awaitable<result<Position>> last() override { return bus_.last(); }
-    awaitable<result<Position>> first() override { return bus_.first(); }
-    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
-                                                        Clock::duration wait) override {
-        return bus_.read(after, count, wait);
-    }
-    awaitable<result<void>> trim_before(Position position) override {
-        return bus_.trim_before(position);
-    }
 
 private:
-    EventBus& bus_;
     Plant plant_;
     std::vector<StreamEventPtr> held_;
 };
