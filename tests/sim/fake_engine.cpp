@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include "workload.hpp"
 
@@ -49,6 +50,9 @@ void FakeEngine::write_rows(const Transaction& transaction) {
             continue;
         }
         auto& place = tables_[key];
+        // Else a history that no engine has would be blamed on the pipeline.
+        if (!place && row.operation == RowOperation::update)
+            throw std::logic_error("an UPDATE of a row that is not there: " + key.second);
         auto stored = std::make_shared<StoredRow>();
         for (std::size_t column = 0; column < row.cells.size(); ++column) {
             const Cell& cell = row.cells[column];

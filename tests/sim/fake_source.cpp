@@ -18,6 +18,7 @@ awaitable<result<std::unique_ptr<EngineSnapshot>>> FakeSource::open(SourceStart 
         if (slot->confirmed > start.after->lsn())
             co_return fail(ErrorCode::not_found, "the slot is confirmed past the checkpoint");
         received_ = start.after->lsn();
+        if (on_resumed) on_resumed(*start.after);
     } else {
         received_ = engine_.wal_end();
         slot = FakeEngine::Slot{received_, 0};

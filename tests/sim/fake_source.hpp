@@ -47,6 +47,8 @@ public:
     std::function<void(Position)> on_snapshot;
     /// Called with the Position of each later one.
     std::function<void(Position)> on_later_snapshot;
+    /// Called with the Position that the stream goes on after.
+    std::function<void(Position)> on_resumed;
 
 private:
     [[nodiscard]] bool connected() const {

@@ -222,7 +222,19 @@ void World::begin_life(bool immortal) {
         if (!epochs_.empty() && epochs_.back().number == position.epoch())
             epochs_.back().loaded_again = position.lsn();
     };
+    process_->source().on_resumed = [this](Position position) { note_resumed(position); };
     process_->start();
+}
+
+/// Another engine was followed meanwhile, by a process that died before its epoch was durable:
+/// nobody knows of that epoch, and the one before it goes on in the history that it was of.
+void World::note_resumed(Position position) {
+    while (!epochs_.empty() && epochs_.back().number > position.epoch())
+        epochs_.pop_back();
+    if (epochs_.empty() || epochs_.back().number != position.epoch()) return;
+    const std::size_t present = branches_.size() - 1;
+    std::size_t& branch = epochs_.back().branch;
+    if (branch != present && branch_identities_[branch] == engine().identity()) branch = present;
 }
 
 void World::end_life() {

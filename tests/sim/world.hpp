@@ -60,6 +60,7 @@ private:
     [[nodiscard]] bool reloaded() const;
     void note_durable(const ApplyBatch& batch);
     void note_confirmed(Lsn confirmed);
+    void note_resumed(Position position);
     void fail(std::string reason);
     [[nodiscard]] bool converged();
     void live_until_peace();
