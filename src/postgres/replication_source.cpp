@@ -56,14 +56,7 @@ public:
 
     awaitable<result<SourceIdentity>> identify() {
         CO_TRY(auto connection, co_await connect_replication());
-        CO_TRY(const Rows rows, co_await connection->simple("IDENTIFY_SYSTEM"));
-        if (rows.count() != 1) co_return fail(ErrorCode::internal, "IDENTIFY_SYSTEM gave no row");
-        SourceIdentity identity;
-        identity.kind = "wal";
-        identity.system_identifier = rows.text(0, 0);
-        const auto timeline = rows.text(0, 1);
-        std::from_chars(timeline.data(), timeline.data() + timeline.size(), identity.timeline);
-        co_return identity;
+        co_return co_await identify(*connection);
     }
 
     awaitable<result<Lsn>> end_of_history() {
@@ -86,6 +79,10 @@ public:
         CO_TRY_VOID(co_await postgres::ensure_publication(*connection, options_.publication,
                                                           options_.schema, columns));
         CO_TRY(stream_, co_await connect_replication());
+        CO_TRY(const SourceIdentity identity, co_await identify(*stream_));
+        if (start.identity && identity != *start.identity)
+            co_return fail(ErrorCode::unavailable,
+                           "PostgreSQL is another system or timeline than a moment ago");
         std::unique_ptr<EngineSnapshot> snapshot;
         Lsn from{};
         if (start.after) {
@@ -208,6 +205,16 @@ private:
         return Connection::connect(executor_, clock_, std::move(options));
     }
 
+    static awaitable<result<SourceIdentity>> identify(Connection& connection) {
+        CO_TRY(const Rows rows, co_await connection.simple("IDENTIFY_SYSTEM"));
+        if (rows.count() != 1) co_return fail(ErrorCode::internal, "IDENTIFY_SYSTEM gave no row");
+        SourceIdentity identity;
+        identity.kind = "wal";
+        identity.system_identifier = rows.text(0, 0);
+        const auto timeline = rows.text(0, 1);
+        std::from_chars(timeline.data(), timeline.data() + timeline.size(), identity.timeline);
+        co_return identity;
+    }
     awaitable<result<Rows>> slot_row(Connection& connection) {
         return connection.query({"select active, confirmed_flush_lsn, wal_status, plugin, database "
                                  "= current_database(), "

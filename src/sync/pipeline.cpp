@@ -135,7 +135,7 @@ awaitable<result<void>> Pipeline::reopen(const Error& lost) {
         if (*identity != identity_ || *end < checkpointed_.lsn()) {
             co_return fail(ErrorCode::conflict, "the source's history has changed");
         }
-        auto opened = co_await ports_.source.open({epoch_, projected_});
+        auto opened = co_await ports_.source.open({epoch_, projected_, identity_});
         if (opened) break;
         error = opened.error();
         if (error.code() == ErrorCode::not_found) {
@@ -455,10 +455,19 @@ awaitable<result<void>> Pipeline::deliver() {
 
 /// False: the stream had lost entries and took nothing; `stream_last_` is where it ends now.
 awaitable<result<bool>> Pipeline::append(const std::vector<StreamEventPtr>& events) {
-    CO_TRY(const Position last, co_await ports_.bus.append(events, {stream_last_, announced_}));
+    const auto answer = co_await ports_.bus.append(events, {stream_last_, announced_});
+    if (!answer) {
+        if (!events.empty()) tried_ = std::max(tried_, events.back()->position);
+        co_return answer.error();
+    }
+    const Position last = *answer;
     bus_heard_at_ = ports_.clock.monotonic();
     const bool whole = last >= stream_last_;
     stream_last_ = last;
+    // What a lost answer was about may have been announced; a stream that has lost entries cannot
+    // say.
+    if (!whole) announced_ = std::max(announced_, tried_);
+    tried_ = {};
     if (!whole) co_return false;
     announced_ = std::max(announced_, last);
     // It stopped in the middle: what it has is refused the next time, the rest is taken.

@@ -193,7 +193,7 @@ awaitable<result<void>> Pipeline::find_stored() {
 /// first load from one over the documents of another history.
 awaitable<result<void>> Pipeline::take_stream(std::optional<Position> after, bool was_there,
                                               std::string why_anew) {
-    CO_TRY(snapshot_, co_await ports_.source.open({epoch_, after}));
+    CO_TRY(snapshot_, co_await ports_.source.open({epoch_, after, identity_}));
     if (!why_anew.empty())
         log::warning("{}: epoch {}, the read model is loaded anew", why_anew, epoch_);
     // A worker that had the stream before, and does not know that it has lost it, writes no more.

@@ -10,6 +10,8 @@ awaitable<result<SourceIdentity>> FakeSource::identify() { co_return engine_.ide
 awaitable<result<Lsn>> FakeSource::end_of_history() { co_return engine_.wal_end(); }
 
 awaitable<result<std::unique_ptr<EngineSnapshot>>> FakeSource::open(SourceStart start) {
+    if (start.identity && *start.identity != engine_.identity())
+        co_return fail(ErrorCode::unavailable, "the simulated engine is another one by now");
     auto& slot = engine_.slot();
     if (slot && slot->owner != 0) co_return fail(ErrorCode::slot_in_use, "the simulated slot");
     std::unique_ptr<EngineSnapshot> snapshot;

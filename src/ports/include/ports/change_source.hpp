@@ -84,6 +84,8 @@ struct SourceStart {
     std::uint32_t epoch = 0;
     /// Give out what committed after it; nullopt: nothing is known, load first.
     std::optional<Position> after;
+    /// Whose stream it is to be: unavailable if it has become another's since identify().
+    std::optional<SourceIdentity> identity = {};
 };
 
 /// A stream of committed transactions with Positions.

@@ -189,6 +189,8 @@ private:
     /// (or may have been, before our time), and when we last heard of the stream.
     Position stream_last_;
     Position announced_;
+    /// The newest event of appends whose answers were lost.
+    Position tried_;
     Clock::duration bus_heard_at_{};
     /// What the next checkpoint makes known: a history that ended.
     std::optional<Gap> gap_;
