@@ -19,8 +19,9 @@
 #include "http/auth_routes.hpp"
 #include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
-#include "http/payment_routes.hpp"
 #include "http/embedding_routes.hpp"
+#include "http/member_routes.hpp"
+#include "http/payment_routes.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
@@ -343,6 +344,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                 impl.verified, impl.rates,         slot_watch.get()};
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
+    http::MemberRoutes member_routes(identity());
     data::Domains domains(*impl.records, impl.clock);
     http::DomainRoutes domain_routes(domains);
     payments::Payments payments({*impl.records, impl.clock, impl.random});
@@ -364,6 +366,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
                          },
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr});
     auth.add_to(routes);
+    member_routes.add_to(routes);
     domain_routes.add_to(routes);
     payment_routes.add_to(routes);
     snapshot_routes.add_to(routes);

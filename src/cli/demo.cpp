@@ -16,8 +16,10 @@ struct Options {
     bool once = false;
     std::uint64_t instances = 0;
     std::string port = "8080";
-    std::string folder = "netbuild-data/demo";
+    std::string folder = "netbuild-data/demo", auth = "none";
 };
+
+constexpr std::chrono::hours token_ttl{24};
 
 awaitable<result<void>> once(app::Application& application, bool json) {
     CO_TRY_VOID(co_await application.connect(true, {}));
@@ -44,17 +46,28 @@ awaitable<result<void>> once(app::Application& application, bool json) {
     co_return result<void>{};
 }
 
+/// With http.auth = "token", a line that gives the shell one for all that follows.
+awaitable<result<std::string>> sign_in(app::Application& application) {
+    if (application.configuration().text("http.auth") != "token") co_return std::string();
+    CO_TRY(const std::string token,
+           co_await application.identity().sign("demo", {{std::string(every_domain), Role::owner}},
+                                                token_ttl));
+    co_return fmt::format("  token        auth='Authorization: Bearer {}'\n", token);
+}
+
 awaitable<result<void>> serve(app::Application& application) {
     CO_TRY_VOID(co_await application.connect(true, {}));
     CO_TRY_VOID(co_await application.prepare_records());
+    CO_TRY(const std::string token, co_await sign_in(application));
+    const std::string_view curl = token.empty() ? "curl" : "curl -H \"$auth\"";
     const std::string base = "http://127.0.0.1:" + application.configuration().text("http.port");
-    fmt::print("\nThe recording is in; now orders run through the whole pipeline into {}.\n\n"
-               "  executions   curl '{}/v1/executions?limit=3'\n"
-               "  one of them  curl '{}/v1/executions/order-1001'\n"
-               "  task list    curl '{}/v1/tasks?limit=3'\n"
-               "  live events  curl -N '{}/v1/events'\n"
-               "  status       curl '{}/v1/sync'\n\nCtrl-C ends it.\n",
-               application.configuration().text("store.path"), base, base, base, base, base);
+    fmt::print("\nThe recording is in; now orders run through the whole pipeline into {0}.\n\n{3}"
+               "  executions   {2} '{1}/v1/executions?limit=3'\n"
+               "  one of them  {2} '{1}/v1/executions/order-1001'\n"
+               "  task list    {2} '{1}/v1/tasks?limit=3'\n"
+               "  live events  {2} -N '{1}/v1/events'\n"
+               "  status       {2} '{1}/v1/sync'\n\nCtrl-C ends it.\n",
+               application.configuration().text("store.path"), base, curl, token);
     std::fflush(stdout);
     co_return co_await application.serve({.sync = true, .api = true});
 }
@@ -67,7 +80,7 @@ result<app::Configuration> configuration_of(const Options& options, std::string 
                                      {"simulator.instances", std::to_string(options.instances)},
                                      {"simulator.rate", "2"},
                                      {"http.port", options.port},
-                                     {"http.auth", "none"},
+                                     {"http.auth", options.auth},
                                      {"store.path", options.folder}});
 }
 
@@ -103,6 +116,9 @@ void add_demo(Registry registry) {
     command->add_flag("--once", options->once, "no server: the recording only, a summary, exit");
     command->add_option("--instances", options->instances, "simulated orders; 0: without end");
     command->add_option("--port", options->port, "of the HTTP API")->capture_default_str();
+    command->add_option("--auth", options->auth, "none, or token: then one is printed")
+        ->check(CLI::IsMember({"none", "token"}))
+        ->capture_default_str();
     command->add_option("--folder", options->folder, "where the demo's store lies")
         ->capture_default_str();
     command->callback([registry, options] {

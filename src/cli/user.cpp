@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// user create, list, disable, enable, role, reset-password; token.
+// user create, list, disable, enable, role, reset-password, export, erase; token.
 #include "command.hpp"
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
+#include "data/privacy.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild::cli {
@@ -17,7 +22,8 @@ constexpr std::size_t listed_max = 500;
 
 struct Options {
     std::string user, name, domain = std::string(every_domain), role = "owner", ttl = "1h";
-    bool password_from_stdin = false;
+    std::string file;
+    bool password_from_stdin = false, yes = false;
 };
 
 void print(const Object& object, bool json) {
@@ -116,6 +122,88 @@ awaitable<result<void>> sign(app::Application& application, Options options, boo
     co_return result<void>{};
 }
 
+data::Privacy privacy(app::Application& application) {
+    return {application.records(), application.embeddings(), application.clock(),
+            Random::from_system()};
+}
+
+Object numbers(const data::PersonCounts& counts) {
+    Object object;
+    for (const auto& [collection, count] : counts.records)
+        object.append(std::string(collection), count);
+    return object;
+}
+
+Error not_written(const std::string& file) {
+    return fail(ErrorCode::unavailable, file + " cannot be written to");
+}
+
+/// Into a file that nobody else may read, which has its name when all is in it.
+awaitable<result<void>> export_to_file(app::Application& application, std::string user,
+                                       std::string file, bool json) {
+    const std::string unfinished = file + ".part";
+    const int descriptor = open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(
+        descriptor < 0 ? nullptr : fdopen(descriptor, "wb"),
+        [](std::FILE* f) { return fclose(f); });
+    if (!out) co_return not_written(unfinished);
+    data::Privacy persons = privacy(application);
+    auto exported = co_await persons.export_person(
+        user, actor, [&out, &unfinished](std::string_view text) -> result<void> {
+            if (std::fwrite(text.data(), 1, text.size(), out.get()) == text.size()) return {};
+            return not_written(unfinished);
+        });
+    if (!exported || std::fflush(out.get()) != 0 || fsync(descriptor) != 0) {
+        (void)std::remove(unfinished.c_str());
+        co_return exported ? not_written(unfinished) : std::move(exported).error();
+    }
+    if (std::rename(unfinished.c_str(), file.c_str()) != 0) co_return not_written(file);
+    print(Object{{"userId", user}, {"file", file}, {"records", numbers(*exported)}}, json);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> export_user(app::Application& application, Options options, bool json) {
+    CO_TRY(const ValuePtr user, co_await application.identity().find_user(options.user));
+    if (!options.file.empty())
+        co_return co_await export_to_file(application, record_id(*user), options.file, json);
+    data::Privacy persons = privacy(application);
+    CO_TRY_VOID(co_await persons.export_person(
+        record_id(*user), actor, [](std::string_view text) -> result<void> {
+            if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) return {};
+            return not_written("stdout");
+        }));
+    if (std::fflush(stdout) != 0) co_return not_written("stdout");
+    co_return result<void>{};
+}
+
+/// Files of vectors hold what was removed until they are saved again. A server does that by itself;
+/// where none runs, it is done here.
+awaitable<result<void>> save_indexes(app::Application& application,
+                                     const std::set<std::string>* indexes) {
+    auto& embeddings = application.embeddings();
+    if (indexes->empty() || !co_await embeddings.cache().own_folder()) co_return result<void>{};
+    for (const std::string& index : *indexes)
+        CO_TRY_VOID(co_await embeddings.mend(index));
+    co_return result<void>{};
+}
+
+awaitable<result<void>> erase_user(app::Application& application, Options options, bool json) {
+    CO_TRY(const ValuePtr user, co_await application.identity().find_user(options.user));
+    const std::string id = record_id(*user);
+    if (!options.yes) {
+        fmt::print(stderr, "Nothing brings {} back. Type the id to go on: ", id);
+        std::string typed;
+        std::getline(std::cin, typed);
+        if (typed != id)
+            co_return fail(ErrorCode::invalid_argument, "nothing was erased; --yes does not ask");
+    }
+    data::Privacy persons = privacy(application);
+    CO_TRY(const auto counts, co_await persons.erase_person(id, actor));
+    CO_TRY_VOID(co_await save_indexes(application, &counts.indexes));
+    print(Object{{"userId", id}, {"status", "erased"}, {"records", numbers(counts)}}, json);
+    co_return result<void>{};
+}
+
 using Action = std::function<awaitable<result<void>>(app::Application&)>;
 
 awaitable<result<void>> prepared(app::Application& application, Action action) {
@@ -190,6 +278,17 @@ void add_user(Registry registry) {
     CLI::App* resets = with_user("reset-password", "a token that sets a password once");
     choose(inner, resets, [options](bool json) -> Action {
         return [=](app::Application& a) { return reset(a, *options, json); };
+    });
+    CLI::App* exports = with_user("export", "everything about a person, as one JSON document");
+    exports->add_option("--out", options->file, "a file instead of stdout");
+    choose(inner, exports, [options](bool json) -> Action {
+        return [=](app::Application& a) { return export_user(a, *options, json); };
+    });
+    CLI::App* erases =
+        with_user("erase", "forget a person; what was begun is finished by another run");
+    erases->add_flag("--yes", options->yes, "without asking");
+    choose(inner, erases, [options](bool json) -> Action {
+        return [=](app::Application& a) { return erase_user(a, *options, json); };
     });
     add_token(registry, options);
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "data/audit.hpp"
 #include "data/domain_records.hpp"
 
 namespace netbuild::data {
@@ -13,8 +14,9 @@ awaitable<result<ValuePtr>> Domains::get(std::string id) {
 
 awaitable<result<ValuePtr>> Domains::put(std::string id, Object body,
                                          std::optional<std::int64_t> expected, std::string actor) {
-    body.set("updatedAt", Date{clock_.utc_us() / 1000});
-    body.set("updatedBy", std::move(actor));
+    const Date now{clock_.utc_us() / 1000};
+    body.set("updatedAt", now);
+    body.set("updatedBy", actor);
     const std::int64_t number = expected.value_or(0) + 1;
     std::vector<RecordWrite> writes;
     writes.push_back(expected ? RecordWrite::replace(domains, id, *expected, body)
@@ -22,6 +24,12 @@ awaitable<result<ValuePtr>> Domains::put(std::string id, Object body,
     writes.push_back(
         RecordWrite::insert(domain_versions, fmt::format("{}/{:010}", id, number),
                             Object{{"domainId", id}, {"number", number}, {"content", body}}));
+    writes.push_back(audit_write({.actor = std::move(actor),
+                                  .action = expected ? "domain.replace" : "domain.create",
+                                  .target = id,
+                                  .domain = id,
+                                  .detail = fmt::format("version {}", number)},
+                                 now, fmt::format("{}/{}", id, number)));
     auto done = co_await records_.commit(std::move(writes));
     if (!done && (done.error().error_class() == ErrorClass::conflict ||
                   (expected && done.error().code() == ErrorCode::not_found)))

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "data/privacy.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild::data {
@@ -48,7 +49,7 @@ TEST(Schema, every_declaration_can_be_what_it_says) {
             const Field* searched = collection.field(collection.searched);
             ASSERT_TRUE(searched) << where << collection.searched;
             EXPECT_EQ(searched->type, FieldType::text);
-            EXPECT_TRUE(collection.append_only && collection.expires.empty())
+            EXPECT_TRUE(collection.append_only && collection.expires.empty() && !searched->personal)
                 << where << " what is indexed once stays";
         }
         if (collection.expires.empty()) continue;
@@ -57,6 +58,25 @@ TEST(Schema, every_declaration_can_be_what_it_says) {
         EXPECT_EQ(expires->type, FieldType::date);
         EXPECT_TRUE(collection.indexed(collection.expires));
     }
+}
+
+TEST(Schema, of_every_collection_is_said_what_becomes_of_a_person_in_it) {
+    std::set<std::string_view> said;
+    for (const PersonalData& what : personal_data()) {
+        EXPECT_TRUE(said.insert(what.collection->name).second) << what.collection->name;
+        EXPECT_FALSE(what.why.empty()) << what.collection->name;
+        for (const std::string_view field : what.forgotten) {
+            if (field.empty()) continue;
+            const Field* declared = what.collection->field(field);
+            ASSERT_TRUE(declared) << what.collection->name << "." << field;
+            EXPECT_FALSE(declared->required);
+            EXPECT_TRUE(declared->personal || !what.collection->append_only);
+        }
+        if (what.fate == Fate::removed) EXPECT_FALSE(what.collection->append_only);
+    }
+    for (const Collection& collection : own_collections())
+        EXPECT_TRUE(said.contains(collection.name)) << collection.name;
+    EXPECT_EQ(said.size(), own_collections().size());
 }
 
 constexpr Field address_fields[] = {{.name = "city", .required = true},

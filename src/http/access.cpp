@@ -35,6 +35,15 @@ constexpr Rule table[] = {
     {"GET",    "/v1/domains/{domainId}",                Who::token,  Role::viewer, Domain::object},
     {"PUT",    "/v1/domains/{domainId}",                Who::token,  Role::admin,  Domain::object},
     {"GET",    "/v1/domains/{domainId}/versions",       Who::token,  Role::viewer, Domain::object},
+    {"GET",    "/v1/domains/{domainId}/users",          Who::token,  Role::admin,  Domain::object},
+    // No role above one's own is given or taken, nor one's own.
+    {"PUT",    "/v1/domains/{domainId}/users/{userId}", Who::token,  Role::admin,  Domain::object},
+    {"DELETE", "/v1/domains/{domainId}/users/{userId}", Who::token,  Role::admin,  Domain::object},
+    {"GET",    "/v1/domains/{domainId}/api-keys",       Who::token,  Role::admin,  Domain::object},
+    {"POST",   "/v1/domains/{domainId}/api-keys",       Who::token,  Role::admin,  Domain::object},
+    {"DELETE", "/v1/domains/{domainId}/api-keys/{keyId}",
+                                                        Who::token,  Role::admin,  Domain::object},
+    {"GET",    "/v1/domains/{domainId}/audit",          Who::token,  Role::admin,  Domain::object},
 
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},

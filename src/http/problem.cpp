@@ -6,6 +6,17 @@
 #include "wire/json.hpp"
 
 namespace netbuild::http {
+namespace {
+
+/// "in 7 s" is what such an error says (RFC 9110, section 10.2.3).
+std::string retry_after(std::string_view detail) {
+    constexpr std::string_view in = "in ";
+    if (detail.starts_with(in)) detail.remove_prefix(in.size());
+    const auto digits = detail.substr(0, detail.find_first_not_of("0123456789"));
+    return digits.empty() ? "1" : std::string(digits);
+}
+
+} // namespace
 
 Response problem(const Error& error) {
     Response response;
@@ -29,6 +40,8 @@ Response problem(const Error& error) {
     }
     if (error.code() == ErrorCode::unauthorized)
         response.headers.emplace_back("WWW-Authenticate", "Bearer"); // RFC 6750
+    if (error.code() == ErrorCode::rate_limited)
+        response.headers.emplace_back("Retry-After", retry_after(error.detail()));
     response.body = to_json(body);
     return response;
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "crypto.hpp"
+#include "data/audit.hpp"
 #include "data/identity_records.hpp"
 
 namespace netbuild::identity {
@@ -52,16 +53,14 @@ Date Identity::in(Clock::duration time) const {
 }
 
 RecordWrite Identity::audited(std::string actor, std::string_view action, std::string_view outcome,
-                              std::string target, std::string detail) const {
-    Object entry{{"at", now()},
-                 {"actor", std::move(actor)},
-                 {"action", action},
-                 {"outcome", outcome},
-                 {"target", std::move(target)}};
-    if (!detail.empty()) entry.append("detail", std::move(detail));
-    return RecordWrite::insert(data::audit,
-                               fmt::format("{:013}-{}", now().milliseconds, random_text(9)),
-                               std::move(entry));
+                              std::string target, std::string detail, std::string domain) const {
+    return data::audit_write({.actor = std::move(actor),
+                              .action = std::string(action),
+                              .outcome = std::string(outcome),
+                              .target = std::move(target),
+                              .domain = std::move(domain),
+                              .detail = std::move(detail)},
+                             now(), random_text(9));
 }
 
 /// Counted before the password is looked at: guesses at a time are counted one by one.

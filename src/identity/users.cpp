@@ -15,6 +15,22 @@ Error bad_email(std::string_view why) {
     return fail(ErrorCode::invalid_argument, fmt::format("email: {}", why));
 }
 
+result<void> check_not_erased(const Value& user) {
+    const std::string_view status = user.at_path("status")->string_or();
+    if (status != "erasing" && status != "erased") return {};
+    return fail(ErrorCode::conflict, fmt::format("user {}: is erased", record_id(user)));
+}
+
+/// A page of records as it is told: `change` makes each item of its record's body.
+template <class Change>
+void change_items(RecordPage& page, Change change) {
+    for (ValuePtr& item : page.items) {
+        Object body = *item->template get_if<Object>();
+        change(body);
+        item = std::make_shared<const Value>(std::move(body));
+    }
+}
+
 } // namespace
 
 result<std::string> email_key(std::string_view email) {
@@ -79,6 +95,7 @@ awaitable<result<RecordPage>> Identity::users(std::size_t limit, std::string aft
 awaitable<result<void>> Identity::set_status(std::string user, std::string status,
                                              std::string actor) {
     CO_TRY(const ValuePtr record, co_await find_user(user));
+    CO_TRY_VOID(check_not_erased(*record));
     Object body = record_body(*record);
     body.set("status", status);
     const std::string id = record_id(*record);
@@ -93,6 +110,10 @@ awaitable<result<void>> Identity::set_status(std::string user, std::string statu
 
 awaitable<result<void>> Identity::set_role(std::string user, std::string domain,
                                            std::optional<Role> role, std::string actor) {
+    if (role) {
+        CO_TRY(const ValuePtr record, co_await records_.one(data::users, user));
+        CO_TRY_VOID(check_not_erased(*record));
+    }
     const std::string id = fmt::format("{}/{}", user, domain);
     CO_TRY(const auto found, co_await records_.get(data::memberships, {id}));
     const ValuePtr& before = found.front();
@@ -108,7 +129,7 @@ awaitable<result<void>> Identity::set_role(std::string user, std::string domain,
     } else {
         writes.push_back(RecordWrite::erase(data::memberships, id, record_version(*before)));
     }
-    writes.push_back(audited(std::move(actor), "role.set", "done", id, name));
+    writes.push_back(audited(std::move(actor), "role.set", "done", id, name, domain));
     known_.clear();
     co_return co_await records_.commit(std::move(writes));
 }
@@ -133,25 +154,79 @@ awaitable<result<std::string>> Identity::create_api_key(std::string name, std::s
     std::vector<RecordWrite> writes;
     writes.push_back(RecordWrite::insert(data::api_keys, id,
                                          Object{{"name", std::move(name)},
-                                                {"domainId", std::move(domain)},
+                                                {"domainId", domain},
                                                 {"role", role_name(role)},
                                                 {"secretHash", sha256(secret)},
                                                 {"createdBy", actor},
                                                 {"createdAt", now()}}));
-    writes.push_back(audited(std::move(actor), "api_key.create", "done", id));
+    writes.push_back(audited(std::move(actor), "api_key.create", "done", id, "", domain));
     CO_TRY_VOID(co_await records_.commit(std::move(writes)));
     co_return fmt::format("nbk_{}.{}", id, secret);
 }
 
 awaitable<result<void>> Identity::revoke_api_key(std::string id, std::string actor) {
     CO_TRY(const ValuePtr key, co_await records_.one(data::api_keys, id));
+    if (key->at_path("revokedAt")) co_return result<void>{};
     Object body = record_body(*key);
     body.set("revokedAt", now());
+    const std::string domain(key->at_path("domainId")->string_or());
     std::vector<RecordWrite> writes;
     writes.push_back(
         RecordWrite::replace(data::api_keys, id, record_version(*key), std::move(body)));
-    writes.push_back(audited(std::move(actor), "api_key.revoke", "done", id));
+    writes.push_back(audited(std::move(actor), "api_key.revoke", "done", id, "", domain));
     co_return co_await records_.commit(std::move(writes));
+}
+
+awaitable<result<RecordPage>> Identity::api_keys(std::string domain, std::size_t limit,
+                                                 std::string after) {
+    CO_TRY(RecordPage page,
+           co_await records_.find({.collection = &data::api_keys,
+                                   .where = {{.field = "domainId", .value = std::move(domain)}},
+                                   .sort = {"createdAt"},
+                                   .limit = limit,
+                                   .after = std::move(after)}));
+    change_items(page, [](Object& key) { key.erase("secretHash"); });
+    co_return page;
+}
+
+awaitable<result<ValuePtr>> Identity::api_key(std::string domain, std::string id) {
+    CO_TRY(const auto found, co_await records_.get(data::api_keys, {id}));
+    if (!found.front() || found.front()->at_path("domainId")->string_or() != domain)
+        co_return fail(ErrorCode::not_found, "API key " + id);
+    co_return found.front();
+}
+
+awaitable<result<RecordPage>> Identity::members(std::string domain, std::size_t limit,
+                                                std::string after) {
+    CO_TRY(RecordPage page,
+           co_await records_.find({.collection = &data::memberships,
+                                   .where = {{.field = "domainId", .value = std::move(domain)}},
+                                   .limit = limit,
+                                   .after = std::move(after)}));
+    std::vector<std::string> ids;
+    for (const ValuePtr& membership : page.items)
+        ids.emplace_back(membership->at_path("userId")->string_or());
+    if (ids.empty()) co_return page;
+    CO_TRY(const auto users, co_await records_.get(data::users, std::move(ids)));
+    auto user = users.begin();
+    change_items(page, [&user](Object& member) {
+        for (const std::string_view field : {"email", "name", "status"}) {
+            const Value* value = *user ? (*user)->at_path(field) : nullptr;
+            if (value) member.set(field, *value);
+        }
+        ++user;
+    });
+    co_return page;
+}
+
+awaitable<result<RecordPage>> Identity::trail(std::string domain, std::size_t limit,
+                                              std::string after) {
+    co_return co_await records_.find({.collection = &data::audit,
+                                      .where = {{.field = "domainId", .value = std::move(domain)}},
+                                      .sort = {"at"},
+                                      .descending = true,
+                                      .limit = limit,
+                                      .after = std::move(after)});
 }
 
 } // namespace netbuild::identity

@@ -134,9 +134,11 @@ result<void> check_write(const RecordWrite& write) {
     if (write.id.empty() || write.id.size() > id_bytes_max || !is_utf8(write.id) ||
         write.id.find('\0') != std::string::npos)
         return refuse("_id", fmt::format("must be 1 to {} bytes of UTF-8", id_bytes_max));
-    if (write.kind != RecordWrite::Kind::insert && collection.append_only) {
+    using Kind = RecordWrite::Kind;
+    if (collection.append_only && (write.kind == Kind::replace || write.kind == Kind::erase))
         return fail(ErrorCode::unsupported, fmt::format("{} are never changed", collection.name));
-    }
+    if (!collection.append_only && write.kind == Kind::redact)
+        return fail(ErrorCode::unsupported, fmt::format("{} are replaced", collection.name));
     if (write.kind == RecordWrite::Kind::erase) return {};
     return check_record(collection, write.body);
 }
@@ -154,6 +156,11 @@ RecordWrite RecordWrite::erase(const Collection& collection, std::string id, std
     return {Kind::erase, &collection, std::move(id), version, {}};
 }
 
+RecordWrite RecordWrite::redact(const Collection& collection, std::string id, std::int64_t version,
+                                Object body) {
+    return {Kind::redact, &collection, std::move(id), version, std::move(body)};
+}
+
 std::string SchemaChange::text() const {
     constexpr std::string_view verbs[] = {"create collection", "set validator of", "create index",
                                           "drop index"};
@@ -168,7 +175,27 @@ awaitable<result<void>> RecordStore::commit(std::vector<RecordWrite> writes) {
                        fmt::format("a commit has at most {} writes", writes_max));
     for (const RecordWrite& write : writes)
         CO_TRY_VOID(check_write(write));
+    for (const RecordWrite& write : writes) {
+        if (write.kind == RecordWrite::Kind::redact) CO_TRY_VOID(co_await check_redaction(write));
+    }
     co_return co_await write(std::move(writes));
+}
+
+/// What is compared is the version that is written over: another one is a conflict.
+awaitable<result<void>> RecordStore::check_redaction(RecordWrite write) {
+    CO_TRY(const ValuePtr there, co_await one(*write.collection, write.id));
+    if (record_version(*there) != write.version)
+        co_return fail(ErrorCode::conflict,
+                       fmt::format("{}: {}", write.collection->name, write.id));
+    Object before = record_body(*there), after = std::move(write.body);
+    for (const Field& field : write.collection->fields) {
+        if (!field.personal) continue;
+        before.erase(field.name);
+        after.erase(field.name);
+    }
+    if (before == after) co_return result<void>{};
+    co_return fail(ErrorCode::unsupported, fmt::format("{} are never changed but for who is named",
+                                                       write.collection->name));
 }
 
 awaitable<result<void>> RecordStore::commit(RecordWrite write) {

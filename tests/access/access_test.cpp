@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes × roles × own and other domain, from the rule table itself.
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
 #include "data/conversation_records.hpp"
 #include "data/domains.hpp"
-#include "data/payment_records.hpp"
 #include "data/embedding_records.hpp"
 #include "data/embeddings.hpp"
+#include "data/identity_records.hpp"
+#include "data/payment_records.hpp"
 #include "data/schema.hpp"
 #include "data/snapshot_records.hpp"
 #include "http/auth_routes.hpp"
 #include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
+#include "http/embedding_routes.hpp"
+#include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "http/snapshot_routes.hpp"
-#include "http/embedding_routes.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
@@ -56,6 +59,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "messageId") return "message-" + std::string(domain);
     if (name == "indexId") return "index-" + std::string(domain);
     if (name == "vectorId") return "v";
+    if (name == "userId") return "user-" + std::string(domain);
+    if (name == "keyId") return "key-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
 }
@@ -74,6 +79,8 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path == "/v1/embeddings/indexes")
         return R"({"name":"n","model":"m","dimension":2,"metric":"l2","domainId":")" +
                std::string(domain) + "\"}";
+    if (rule.path == "/v1/domains/{domainId}/users/{userId}") return R"({"role":"viewer"})";
+    if (rule.path == "/v1/domains/{domainId}/api-keys") return R"({"name":"n","role":"viewer"})";
     if (rule.path.ends_with("/search")) return R"({"values":[1,2]})";
     return "{}";
 }
@@ -82,6 +89,7 @@ class Access : public testing::Test {
 protected:
     Access() {
         auth.add_to(routes);
+        member_routes.add_to(routes);
         domain_routes.add_to(routes);
         payment_routes.add_to(routes);
         snapshot_routes.add_to(routes);
@@ -118,6 +126,7 @@ protected:
             plant(*batch, collections::process_definitions,
                   {{"_id", "definition-" + name}, {"key", "k"}, {"domainId", domain}});
             plant_own(name);
+            plant_members(name);
             plant_conversation(name);
         }
         must(context, store.apply(batch));
@@ -147,6 +156,24 @@ protected:
         must(context, contexts.put({domain, id}, std::nullopt, {}, test));
         must(context, contexts.put({.domain = domain, .execution = "order-" + domain}, std::nullopt,
                                    {}, test));
+    }
+
+    void plant_members(const std::string& domain) {
+        const std::string user = variable("userId", domain);
+        must(context,
+             records.commit(
+                 {RecordWrite::insert(data::users, user,
+                                      Object{{"status", "active"}, {"createdAt", Date{1}}}),
+                  RecordWrite::insert(
+                      data::memberships, user + "/" + domain,
+                      Object{{"userId", user}, {"domainId", domain}, {"role", "viewer"}}),
+                  RecordWrite::insert(data::api_keys, variable("keyId", domain),
+                                      Object{{"name", "n"},
+                                             {"domainId", domain},
+                                             {"role", "viewer"},
+                                             {"secretHash", "x"},
+                                             {"createdBy", "test"},
+                                             {"createdAt", Date{1}}})}));
     }
 
     static Object index_of(const std::string& domain) {
@@ -238,6 +265,7 @@ protected:
     identity::Identity identity{records, clock, {.passwords = {.memory_kib = 64, .passes = 1}}};
     data::Domains domains{records, clock};
     http::AuthRoutes auth{identity};
+    http::MemberRoutes member_routes{identity};
     http::DomainRoutes domain_routes{domains};
     Random random{1};
     payments::Payments payments{{records, clock, random}};
@@ -411,6 +439,133 @@ TEST_F(Access, a_domain_changes_only_from_the_version_that_the_request_names) {
     request.path = "/v1/domains/acme";
     request.headers["if-none-match"] = "\"2\"";
     EXPECT_EQ(run_plain(routes.handle(request)).status, 304);
+}
+
+/// Requests about the own domain's members, as somebody with a role there.
+class Members : public Access {
+protected:
+    struct Told {
+        int status = 0;
+        Value body;
+        std::string text;
+    };
+    Told told(std::string method, std::string path, Role role, std::string body = "",
+              std::string subject = "test") {
+        http::Request request{.method = std::move(method), .path = "/v1/domains/acme" + path};
+        request.headers["authorization"] =
+            "Bearer " + must(context, identity.sign(std::move(subject), {{std::string(own), role}},
+                                                    std::chrono::minutes(5)));
+        request.body = std::move(body);
+        if (const auto mark = request.path.find('?'); mark != std::string::npos) {
+            const std::string query = request.path.substr(mark + 1);
+            request.query = {{query.substr(0, query.find('=')), query.substr(query.find('=') + 1)}};
+            request.path.resize(mark);
+        }
+        const auto response = run_plain(routes.handle(request));
+        const auto parsed = parse_json(response.body);
+        return {response.status, parsed ? *parsed : Value(), response.body};
+    }
+    static const Array& items(const Told& page) {
+        return *page.body.at_path("items")->get_if<Array>();
+    }
+    int role_of(const std::string& user) {
+        const auto roles = must(context, identity.roles_of(user));
+        const auto found = roles.find(own);
+        return found == roles.end() ? 0 : rank(found->second);
+    }
+};
+
+TEST_F(Members, an_api_key_is_told_once_works_at_once_and_no_more_when_it_is_revoked) {
+    const auto made = told("POST", "/api-keys", Role::admin, R"({"name":"ci","role":"service"})");
+    ASSERT_EQ(made.status, 201) << made.text;
+    const std::string key(made.body.at_path("key")->string_or());
+    const std::string id(made.body.at_path("id")->string_or());
+    EXPECT_EQ(must(context, identity.authenticate("Bearer " + key)).role_in(own), Role::service);
+    const auto listed = told("GET", "/api-keys", Role::admin);
+    EXPECT_EQ(items(listed).size(), 2u); // and the planted one
+    EXPECT_EQ(listed.text.find(key.substr(key.find('.') + 1)), std::string::npos);
+    EXPECT_EQ(listed.text.find("secretHash"), std::string::npos);
+    EXPECT_EQ(told("DELETE", "/api-keys/key-umbra", Role::owner).status, 404);
+    EXPECT_EQ(told("DELETE", "/api-keys/" + id, Role::admin).status, 204);
+    EXPECT_EQ(told("DELETE", "/api-keys/" + id, Role::admin).status, 204);
+    EXPECT_FALSE(run(context, identity.authenticate("Bearer " + key)).has_value());
+    EXPECT_EQ(told("POST", "/api-keys", Role::admin, R"({"name":"ci","role":"owner"})").status,
+              403);
+    EXPECT_EQ(told("POST", "/api-keys", Role::admin, R"({"name":"ci","role":"king"})").status, 400);
+}
+
+TEST_F(Members, nobody_gives_or_takes_a_role_above_their_own_nor_their_own) {
+    const std::string path = "/users/user-acme";
+    EXPECT_EQ(told("PUT", path, Role::admin, R"({"role":"member"})").status, 200);
+    EXPECT_EQ(role_of("user-acme"), rank(Role::member));
+    EXPECT_EQ(told("PUT", path, Role::admin, R"({"role":"owner"})").status, 403);
+    EXPECT_EQ(told("PUT", path, Role::owner, R"({"role":"owner"})").status, 200);
+    EXPECT_EQ(told("PUT", path, Role::admin, R"({"role":"viewer"})").status, 403);
+    EXPECT_EQ(told("DELETE", path, Role::admin).status, 403);
+    EXPECT_EQ(told("DELETE", path, Role::owner, "", "user-acme").status, 403);
+    EXPECT_EQ(told("PUT", path, Role::owner, R"({"role":"viewer"})", "user-acme").status, 403);
+    EXPECT_EQ(role_of("user-acme"), rank(Role::owner));
+    EXPECT_EQ(told("DELETE", path, Role::owner).status, 204);
+    EXPECT_EQ(role_of("user-acme"), 0);
+    EXPECT_EQ(told("DELETE", "/users/nobody", Role::admin).status, 204);
+    EXPECT_EQ(told("PUT", "/users/nobody", Role::admin, R"({"role":"viewer"})").status, 404);
+}
+
+TEST_F(Members, are_listed_with_who_they_are) {
+    const std::string user =
+        must(context, identity.create_user({"ada@example.org", "Ada", ""}, "test"));
+    ASSERT_EQ(told("PUT", "/users/" + user, Role::admin, R"({"role":"admin"})").status, 200);
+    const auto first = told("GET", "/users?limit=1", Role::admin);
+    const auto second =
+        told("GET", "/users?cursor=" + std::string(first.body.at_path("nextCursor")->string_or()),
+             Role::admin);
+    ASSERT_EQ(items(first).size() + items(second).size(), 2u) << first.text << second.text;
+    const std::string both = first.text + second.text;
+    EXPECT_NE(both.find(R"("email":"ada@example.org")"), std::string::npos) << both;
+    EXPECT_NE(both.find("user-acme"), std::string::npos) << both;
+    EXPECT_EQ(both.find("umbra"), std::string::npos) << both;
+}
+
+TEST_F(Members, the_trail_has_what_was_done_to_roles_keys_and_the_domain_newest_first) {
+    ASSERT_EQ(told("PUT", "/users/user-acme", Role::admin, R"({"role":"member"})").status, 200);
+    ASSERT_EQ(told("POST", "/api-keys", Role::admin, R"({"name":"n","role":"viewer"})").status,
+              201);
+    Object changed{{"name", "Acme"}, {"status", "suspended"}};
+    must(context, domains.put("acme", std::move(changed), 1, "test"));
+    must(context,
+         domains.put("elsewhere", {{"name", "E"}, {"status", "active"}}, std::nullopt, "test"));
+    std::multiset<std::string> actions;
+    std::string after;
+    std::int64_t newest = INT64_MAX;
+    do {
+        const auto page =
+            told("GET", after.empty() ? "/audit?limit=2" : "/audit?cursor=" + after, Role::admin);
+        ASSERT_EQ(page.status, 200) << page.text;
+        for (const Value& entry : items(page)) {
+            EXPECT_EQ(entry.at_path("domainId")->string_or(), own);
+            actions.emplace(entry.at_path("action")->string_or());
+            const auto at = parse_date(entry.at_path("at")->string_or())->milliseconds;
+            EXPECT_LE(at, newest);
+            newest = at;
+        }
+        after = page.body.at_path("nextCursor")->string_or();
+    } while (!after.empty());
+    EXPECT_EQ(actions, (std::multiset<std::string>{"api_key.create", "domain.create",
+                                                   "domain.replace", "role.set"}));
+}
+
+TEST_F(Members, who_tries_too_often_is_told_when_to_come_again) {
+    http::Request request{.method = "POST", .path = "/v1/auth/login"};
+    request.body = R"({"email":"nobody@example.org","password":"wrong password"})";
+    http::Response response;
+    for (int i = 0; i < 5 && response.status != 429; ++i)
+        response = run_plain(routes.handle(request));
+    ASSERT_EQ(response.status, 429) << response.body;
+    const auto header = std::find_if(response.headers.begin(), response.headers.end(),
+                                     [](const auto& one) { return one.first == "Retry-After"; });
+    ASSERT_NE(header, response.headers.end());
+    EXPECT_GE(std::stoi(header->second), 1);
+    EXPECT_LE(std::stoi(header->second), 3);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "payments_contract.hpp"
+#include "privacy_contract.hpp"
 #include "snapshots_contract.hpp"
 
 #include "mongo/mongo_records.hpp"
@@ -11,6 +12,7 @@ namespace {
 
 /// A database of its own for each test.
 struct Mongo {
+    static constexpr int calls_between_kills = 7;
     std::unique_ptr<RecordStore> open() {
         return std::make_unique<MongoRecords>(MongoRecords::Options{.uri = uri_, .threads = 4},
                                               clock_);
@@ -28,6 +30,7 @@ struct MongoBoth {
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Mongo, PaymentsContract, Mongo);
 INSTANTIATE_TYPED_TEST_SUITE_P(Mongo, SnapshotsContract, MongoBoth);
+INSTANTIATE_TYPED_TEST_SUITE_P(Mongo, PrivacyContract, Mongo);
 
 } // namespace
 } // namespace netbuild::test

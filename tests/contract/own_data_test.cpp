@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "payments_contract.hpp"
+#include "privacy_contract.hpp"
 #include "snapshots_contract.hpp"
 
 #include "sqlite/sqlite_records.hpp"
@@ -10,6 +11,7 @@ namespace netbuild::test {
 namespace {
 
 struct Sqlite {
+    static constexpr int calls_between_kills = 3;
     std::unique_ptr<RecordStore> open() {
         return std::make_unique<SqliteRecords>(
             SqliteRecords::Options{.path = folder_.file("netbuild.sqlite")});
@@ -25,6 +27,7 @@ struct SqliteBoth {
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, PaymentsContract, Sqlite);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, SnapshotsContract, SqliteBoth);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, PrivacyContract, Sqlite);
 
 } // namespace
 } // namespace netbuild::test

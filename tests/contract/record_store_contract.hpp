@@ -13,7 +13,7 @@
 namespace netbuild::test {
 
 inline constexpr Field note_fields[] = {
-    {.name = "topic", .required = true},
+    {.name = "topic", .required = true, .personal = true},
     {.name = "rank", .type = FieldType::integer, .required = true},
     {.name = "body", .required = true},
     {.name = "clientId"},
@@ -326,6 +326,35 @@ TYPED_TEST_P(RecordStoreContract, an_append_only_record_is_never_changed) {
     EXPECT_EQ(this->refused({RecordWrite::erase(ledger, "l1", 1)}), ErrorCode::unsupported);
 }
 
+TYPED_TEST_P(RecordStoreContract, a_redaction_changes_what_is_personal_and_nothing_else) {
+    ASSERT_TRUE(this->commit({RecordWrite::insert(ledger, "l1", this->note("ada", 1)),
+                              RecordWrite::insert(ledger, "l2", this->note("ada", 2))}));
+    EXPECT_EQ(this->refused({RecordWrite::redact(ledger, "l1", 1, this->note("x", 9))}),
+              ErrorCode::unsupported);
+    EXPECT_EQ(this->refused({RecordWrite::redact(ledger, "l1", 2, this->note("x", 1))}),
+              ErrorCode::conflict);
+    EXPECT_EQ(this->refused({RecordWrite::redact(ledger, "l3", 1, this->note("x", 1))}),
+              ErrorCode::not_found);
+    // All or nothing, like any commit.
+    EXPECT_EQ(this->refused({RecordWrite::redact(ledger, "l1", 1, this->note("x", 1)),
+                             RecordWrite::redact(ledger, "l2", 1, this->note("x", 1))}),
+              ErrorCode::unsupported);
+    ASSERT_TRUE(this->commit({RecordWrite::redact(ledger, "l1", 1, this->note("x", 1))}));
+    const auto record = must(this->context, this->store().one(ledger, "l1"));
+    EXPECT_EQ(record_version(*record), 2);
+    EXPECT_EQ(record_body(*record), this->note("x", 1));
+    const auto named = [&](const char* topic) {
+        return this->ids(
+            this->page({.collection = &ledger, .where = {{.field = "topic", .value = topic}}}));
+    };
+    EXPECT_EQ(named("x"), std::vector<std::string>{"l1"});
+    EXPECT_EQ(named("ada"), std::vector<std::string>{"l2"});
+    // What may be replaced is not redacted.
+    this->insert("n1", this->note("ada", 1));
+    EXPECT_EQ(this->refused({RecordWrite::redact(notes, "n1", 1, this->note("x", 1))}),
+              ErrorCode::unsupported);
+}
+
 TYPED_TEST_P(RecordStoreContract, what_has_expired_is_removed_some_at_a_time) {
     for (int i = 0; i < 5; ++i)
         this->insert("n" + std::to_string(i), this->note("a", i, {{"until", Date{i * 100}}}));
@@ -473,6 +502,7 @@ REGISTER_TYPED_TEST_SUITE_P(
     descending_pages_are_the_ascending_ones_turned_round,
     nothing_but_declared_fields_and_scalars_gets_into_a_query,
     a_body_that_is_not_as_declared_is_not_stored, an_append_only_record_is_never_changed,
+    a_redaction_changes_what_is_personal_and_nothing_else,
     what_has_expired_is_removed_some_at_a_time, a_schema_that_is_applied_twice_changes_nothing,
     an_index_that_comes_later_covers_what_is_there,
     an_order_that_says_which_record_it_is_pages_without_its_id,

@@ -58,7 +58,10 @@ inline constexpr Field message_fields[] = {
      .help = "of the state: 1 as posted"},
     {.name = "state", .required = true, .server = true, .choices = "posted|edited|deleted"},
     {.name = "role", .required = true, .choices = "user|assistant|system|tool"},
-    {.name = "author", .size_max = 200, .help = "the caller, unless a service speaks for somebody"},
+    {.name = "author",
+     .personal = true,
+     .size_max = 200,
+     .help = "the caller, unless a service speaks for somebody"},
     {.name = "text", .size_max = 32 * 1024},
     {.name = "attachments",
      .type = FieldType::list,
@@ -67,11 +70,18 @@ inline constexpr Field message_fields[] = {
      .element = FieldType::object},
     {.name = "executionId", .size_max = 255},
     {.name = "taskId", .size_max = 64},
-    {.name = "metadata", .type = FieldType::json},
-    {.name = "clientMessageId", .size_max = 200, .help = "against doubles, in a conversation"},
+    {.name = "metadata", .type = FieldType::json, .personal = true},
+    {.name = "clientMessageId",
+     .personal = true,
+     .size_max = 200,
+     .help = "against doubles, in a conversation"},
     {.name = "createdAt", .type = FieldType::date, .required = true, .server = true},
     {.name = "at", .type = FieldType::date, .required = true, .server = true, .help = "the state"},
-    {.name = "by", .required = true, .server = true, .help = "whose doing the state is"},
+    {.name = "by",
+     .required = true,
+     .server = true,
+     .personal = true,
+     .help = "whose doing the state is"},
 };
 inline constexpr RecordIndex message_indexes[] = {
     {.fields = {"conversationId", "sequence", "number"},
@@ -82,7 +92,8 @@ inline constexpr RecordIndex message_indexes[] = {
      .reason = "none twice"},
     {.fields = {"domainId"}, .reason = "search by domain"},
 };
-/// A log: every state of every message is a record, the newest is what is shown.
+/// A log: every state of every message is a record, the newest is what is shown. What it says of a
+/// person is pseudonymised with the person's erasure (privacy.hpp).
 inline constexpr Collection messages{.name = "messages",
                                      .holds = "a state of a message: as posted, edited or deleted",
                                      .fields = message_fields,

@@ -5,17 +5,19 @@
 
 namespace netbuild::data {
 
-inline constexpr std::string_view user_statuses = "active|disabled";
+inline constexpr std::string_view user_statuses = "active|disabled|erasing|erased";
 inline constexpr std::string_view roles = "owner|admin|member|viewer|service";
 
 inline constexpr Field user_fields[] = {
-    {.name = "email", .required = true, .size_max = 320, .help = "as it was typed"},
-    {.name = "emailKey", .required = true, .server = true, .help = "in lower case"},
+    {.name = "email", .size_max = 320, .help = "as it was typed; an erased user has none"},
+    {.name = "emailKey", .server = true, .help = "in lower case"},
     {.name = "name", .size_max = 200},
     {.name = "status", .required = true, .server = true, .choices = user_statuses},
     {.name = "passwordHash", .server = true, .help = "argon2id in PHC form"},
     {.name = "createdAt", .type = FieldType::date, .required = true, .server = true},
     {.name = "passwordChangedAt", .type = FieldType::date, .server = true},
+    {.name = "pseudonym", .server = true, .help = "while an erasure is under way, and no longer"},
+    {.name = "erasedAt", .type = FieldType::date, .server = true},
 };
 inline constexpr RecordIndex user_indexes[] = {
     {.fields = {"emailKey"}, .unique = true, .reason = "sign-in; an address has one user"},

@@ -64,17 +64,26 @@ public:
     /// By id or e-mail; not_found.
     awaitable<result<ValuePtr>> find_user(std::string id_or_email);
     awaitable<result<RecordPage>> users(std::size_t limit, std::string after);
-    /// A disabled one's sessions end.
+    /// A disabled one's sessions end. conflict: the user is erased, or about to be.
     awaitable<result<void>> set_status(std::string user, std::string status, std::string actor);
-    /// nullopt takes the role away.
+    /// nullopt takes the role away. not_found, and conflict for a user that is erased.
     awaitable<result<void>> set_role(std::string user, std::string domain, std::optional<Role> role,
                                      std::string actor);
     awaitable<result<std::map<std::string, Role, std::less<>>>> roles_of(std::string user);
+    /// The memberships of a domain, with the users' e-mail address, name and status.
+    awaitable<result<RecordPage>> members(std::string domain, std::size_t limit, std::string after);
+    /// A domain's audit trail, newest first.
+    awaitable<result<RecordPage>> trail(std::string domain, std::size_t limit, std::string after);
 
-    /// The whole key is told here and never again.
+    /// The whole key, nbk_ID.SECRET, is told here and never again.
     awaitable<result<std::string>> create_api_key(std::string name, std::string domain, Role role,
                                                   std::string actor);
     awaitable<result<void>> revoke_api_key(std::string id, std::string actor);
+    /// A domain's, oldest first; without the hashes of their secrets.
+    awaitable<result<RecordPage>> api_keys(std::string domain, std::size_t limit,
+                                           std::string after);
+    /// not_found unless the domain has it.
+    awaitable<result<ValuePtr>> api_key(std::string domain, std::string id);
 
     /// A token with roles of its own, without user or session.
     awaitable<result<std::string>>
@@ -98,7 +107,7 @@ private:
     [[nodiscard]] Date in(Clock::duration time) const;
     [[nodiscard]] RecordWrite audited(std::string actor, std::string_view action,
                                       std::string_view outcome, std::string target,
-                                      std::string detail = {}) const;
+                                      std::string detail = {}, std::string domain = {}) const;
     awaitable<result<void>> load_keys();
     awaitable<result<const SigningKey*>> signing_key();
     awaitable<result<const SigningKey*>> key(std::string id);

@@ -36,6 +36,8 @@ struct Field {
     bool required = false;
     /// Only NetBuild sets it: unknown in a request's body.
     bool server = false;
+    /// May say who a person is: all of an append-only record that RecordWrite::redact may change.
+    bool personal = false;
     /// Bytes of a text, elements of a list; 0: the type's own limit.
     std::size_t size_max = 0;
     /// The allowed texts, separated by |; empty: any.
@@ -75,7 +77,8 @@ struct Collection {
     std::string_view holds;
     std::span<const Field> fields;
     std::span<const RecordIndex> indexes = {};
-    /// Records are inserted and never changed; only what has expired is removed.
+    /// Records are inserted and never changed, but for their `personal` fields when a person is
+    /// erased; only what has expired is removed.
     bool append_only = false;
     /// A date field: after it a record may be removed. It needs an index.
     std::string_view expires = {};

@@ -14,11 +14,18 @@ namespace netbuild {
 
 /// One write of a commit. `body` is all of the record's fields, without _id and version.
 struct RecordWrite {
-    enum class Kind : unsigned char { insert, replace, erase };
+    enum class Kind : unsigned char {
+        insert,
+        replace,
+        erase,
+        /// A replacement in an append-only collection, of `personal` fields and no others: so that
+        /// a person can be forgotten where nothing else is.
+        redact,
+    };
     Kind kind = Kind::insert;
     const Collection* collection = nullptr;
     std::string id;
-    /// The version that is replaced or erased. 0: of a record that another program wrote.
+    /// The version that is replaced, erased or redacted. 0: of a record that another program wrote.
     std::int64_t version = 0;
     Object body;
 
@@ -26,6 +33,8 @@ struct RecordWrite {
     static RecordWrite replace(const Collection& collection, std::string id, std::int64_t version,
                                Object body);
     static RecordWrite erase(const Collection& collection, std::string id, std::int64_t version);
+    static RecordWrite redact(const Collection& collection, std::string id, std::int64_t version,
+                              Object body);
 };
 
 struct RecordCondition {
@@ -113,7 +122,7 @@ public:
     ///   conflict        the record has another version
     ///   not_found       there is no such record to replace or erase
     ///   invalid_argument, payload_too_large   the body is not as declared
-    ///   unsupported     the collection is append-only
+    ///   unsupported     the collection is append-only, or a redaction changes what is not personal
     ///   outcome_unknown whether it took effect is not known: read, or write again and see
     awaitable<result<void>> commit(std::vector<RecordWrite> writes);
     awaitable<result<void>> commit(RecordWrite write);
@@ -149,6 +158,9 @@ public:
         std::size_t limit = 0;
         bool nothing = false;
     };
+
+private:
+    awaitable<result<void>> check_redaction(RecordWrite write);
 
 protected:
     virtual awaitable<result<void>> write(std::vector<RecordWrite> writes) = 0;
