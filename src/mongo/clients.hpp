@@ -44,6 +44,7 @@ public:
         [[nodiscard]] result<void> command(const Object& command) const;
         /// The answer as a document.
         [[nodiscard]] result<Value> ask(const Object& command) const;
+        [[nodiscard]] const char* database() const noexcept { return clients_.database_.c_str(); }
 
     private:
         result<void> run(const Object& command, Reply& reply) const;

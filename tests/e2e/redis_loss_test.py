@@ -69,8 +69,10 @@ class EventReader(threading.Thread):
             try:
                 with urllib.request.urlopen(request, timeout=120) as stream:
                     for line in stream:
-                        if line.startswith(b"id: "):
-                            self.positions.append(line.decode().split('"')[1])
+                        if line.startswith(b"data: "):
+                            event = json.loads(line[6:])
+                            if event["source"] == "engine":
+                                self.positions.append(event["position"])
             except (OSError, http.client.HTTPException):
                 time.sleep(0.02)
 
