@@ -18,8 +18,8 @@
 #include "http/auth_routes.hpp"
 #include "http/conversation_routes.hpp"
 #include "http/domain_routes.hpp"
-#include "http/payment_routes.hpp"
 #include "http/embedding_routes.hpp"
+#include "http/payment_routes.hpp"
 #include "http/position_header.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
@@ -363,9 +363,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
-    const StatusSources sources{impl.progress, impl.configuration, impl.options.engine, impl.clock,
-                                impl.verified, impl.rates,         slot_watch.get(),
-                                impl.record_progress};
+    const StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
+                                impl.clock,       impl.verified,       impl.rates,
+                                slot_watch.get(), impl.record_progress};
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
     data::Domains domains(*impl.records, impl.clock);
@@ -414,8 +414,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("snapshots", take_snapshots(snapshots, impl.progress, impl.clock));
         tasks.spawn("rates", impl.rates.follow(impl.progress, impl.clock));
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
-        tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, *impl.documents_bus, impl.clock,
-                                                   impl.configuration.duration("events.keep")));
+        tasks.spawn("event retention",
+                    keep_events(*impl.store, *impl.bus, *impl.documents_bus, impl.clock,
+                                impl.configuration.duration("events.keep")));
     }
     if (roles.sync) {
         tasks.spawn("verify", verify_on_schedule(impl.executor, impl.clock, impl.configuration,

@@ -277,8 +277,7 @@ std::string Metrics::text() const {
         "Stored events that were put into the event stream again", progress.refilled_events);
     add("netbuild_own_events_total", "counter", "Events of NetBuild's own data", records.events);
     add("netbuild_own_gaps_total", "counter", "How often changes of it were lost", records.gaps);
-    add("netbuild_own_lag_seconds", "gauge",
-        "How old its newest change was when it was published",
+    add("netbuild_own_lag_seconds", "gauge", "How old its newest change was when it was published",
         static_cast<double>(records.lag_ms) / 1e3);
     add("netbuild_own_retries_total", "counter", "Tries of its store and stream that failed",
         records.retries);

@@ -11,8 +11,8 @@ namespace netbuild::data {
 namespace {
 
 constexpr std::string_view conversation_told[] = {"executionId", "taskId"};
-constexpr std::string_view message_told[] = {"messageId", "conversationId", "sequence", "number",
-                                             "state",     "role",           "executionId", "taskId"};
+constexpr std::string_view message_told[] = {
+    "messageId", "conversationId", "sequence", "number", "state", "role", "executionId", "taskId"};
 constexpr std::string_view ai_context_told[] = {"conversationId", "executionId"};
 constexpr std::string_view payment_told[] = {"status", "executionId", "processInstanceId", "taskId",
                                              "conversationId"};

@@ -22,8 +22,7 @@ result<std::optional<std::string_view>> member(std::string_view text, std::strin
 std::string position_header(Position position) { return "engine=\"" + to_string(position) + "\""; }
 
 std::string position_header(Position engine, Position documents) {
-    return fmt::format("engine=\"{}\", documents=\"{}\"", to_string(engine),
-                       to_string(documents));
+    return fmt::format("engine=\"{}\", documents=\"{}\"", to_string(engine), to_string(documents));
 }
 
 result<Position> parse_position_header(std::string_view text) {

@@ -429,8 +429,8 @@ awaitable<result<void>> Routes::follow(Place place, std::string room, Scope scop
     CO_TRY(place.engine, co_await catch_up(place, room, scope, stream));
     auto written = ports_.clock.monotonic();
     while (true) {
-        const Clock::duration wait = ports_.documents ? Clock::duration(second_stream_interval)
-                                                      : Clock::duration(heartbeat);
+        const Clock::duration wait =
+            ports_.documents ? Clock::duration(second_stream_interval) : Clock::duration(heartbeat);
         std::string bytes;
         CO_TRY(const auto events, co_await ports_.bus.read(place.engine, stream_page, wait));
         for (const StreamEventPtr& event : events) {

@@ -20,8 +20,8 @@ namespace {
 /// Of the place in `sync_checkpoints`.
 constexpr const char* place_id = "records.changes";
 
-/// A token that the server cannot go on from, however often it is asked: FailedToParse (SecantusDB),
-/// InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost.
+/// A token that the server cannot go on from, however often it is asked: FailedToParse
+/// (SecantusDB), InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost.
 bool is_lost(const bson_error_t& error) {
     return error.domain == MONGOC_ERROR_SERVER &&
            (error.code == 9 || error.code == 260 || error.code == 280 || error.code == 286);
@@ -252,7 +252,8 @@ private:
     result<std::uint64_t> operation_time() {
         TRY(const Value answer, client_->ask(Object{{"ping", 1}}));
         const Value* time = answer.at_path("operationTime");
-        if (!time) return fail(ErrorCode::unsupported, "MongoDB: change streams need a replica set");
+        if (!time)
+            return fail(ErrorCode::unsupported, "MongoDB: change streams need a replica set");
         return cluster_time(time);
     }
 
@@ -286,14 +287,12 @@ private:
         const std::int64_t ordinal = given_.ordinal;
         const Bson filter(Object{
             {"_id", place_id},
-            {"$or",
-             Array{Object{{"number", Object{{"$lt", number}}}},
-                   Object{{"number", number}, {"ordinal", Object{{"$lte", ordinal}}}}}}});
-        const Bson update(Object{{"$set",
-                                  Object{{"token", Binary{token_}},
-                                         {"number", number},
-                                         {"ordinal", ordinal},
-                                         {"at", Date{clock_.utc_us() / 1000}}}}});
+            {"$or", Array{Object{{"number", Object{{"$lt", number}}}},
+                          Object{{"number", number}, {"ordinal", Object{{"$lte", ordinal}}}}}}});
+        const Bson update(Object{{"$set", Object{{"token", Binary{token_}},
+                                                 {"number", number},
+                                                 {"ordinal", ordinal},
+                                                 {"at", Date{clock_.utc_us() / 1000}}}}});
         const Bson options(Object{{"upsert", true}});
         Reply reply;
         bson_error_t error;

@@ -77,9 +77,9 @@ public:
                                    "confirmed_ordinal) < (?1, ?2)"));
             bind(move, 1, given_);
             TRY_VOID(move.run());
-            TRY(Statement trim, database_->prepare(
-                                    "DELETE FROM _changes WHERE sequence <= (SELECT max(sequence) "
-                                    "FROM _changes) - ? AND (number, ordinal) <= (?, ?)"));
+            TRY(Statement trim,
+                database_->prepare("DELETE FROM _changes WHERE sequence <= (SELECT max(sequence) "
+                                   "FROM _changes) - ? AND (number, ordinal) <= (?, ?)"));
             trim.bind(1, options_.kept_max);
             bind(trim, 2, given_);
             TRY_VOID(trim.run());

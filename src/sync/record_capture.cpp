@@ -24,8 +24,7 @@ awaitable<result<void>> RecordCapture::run() {
         }
         const auto done = co_await step(wait_max);
         if (done) {
-            if (!std::exchange(progress_.trouble, {}).empty())
-                log::info("own data: events go on");
+            if (!std::exchange(progress_.trouble, {}).empty()) log::info("own data: events go on");
             backoff.reset();
             // A cancellation during a call that blocks a thread is noticed by a sleep only.
             CO_TRY_VOID(co_await ports_.clock.sleep(Clock::duration::zero()));
@@ -58,8 +57,8 @@ awaitable<result<void>> RecordCapture::publish(const RecordChangeBatch& batch) {
     std::vector<StreamEventPtr> events;
     if (batch.gap()) {
         events.push_back(gap_event(batch.gap_from, batch.gap_upto, batch.gap_reason));
-        log::warning("own data: changes between {} and {} are lost ({})",
-                     to_string(batch.gap_from), to_string(batch.gap_upto), batch.gap_reason);
+        log::warning("own data: changes between {} and {} are lost ({})", to_string(batch.gap_from),
+                     to_string(batch.gap_upto), batch.gap_reason);
     }
     for (const RecordChange& change : batch.changes)
         events.push_back(change.event());
@@ -74,8 +73,8 @@ awaitable<result<void>> RecordCapture::publish(const RecordChangeBatch& batch) {
     progress_.events += batch.changes.size();
     progress_.gaps += batch.gap() ? 1 : 0;
     if (!batch.changes.empty())
-        progress_.lag_ms = std::max<std::int64_t>(
-            0, ports_.clock.utc_us() / 1000 - batch.changes.back().at_ms);
+        progress_.lag_ms =
+            std::max<std::int64_t>(0, ports_.clock.utc_us() / 1000 - batch.changes.back().at_ms);
     co_return result<void>{};
 }
 

@@ -35,8 +35,7 @@ public:
     void insert(const char* collection, const std::string& document) {
         with(collection, [&](mongoc_collection_t* into) {
             bson_t* body = read(document);
-            EXPECT_TRUE(
-                mongoc_collection_insert_one(into, body, nullptr, nullptr, &error_))
+            EXPECT_TRUE(mongoc_collection_insert_one(into, body, nullptr, nullptr, &error_))
                 << error_.message;
             bson_destroy(body);
         });
@@ -45,8 +44,7 @@ public:
         with(collection, [&](mongoc_collection_t* in) {
             bson_t* selector = read(filter);
             bson_t* body = read(change);
-            EXPECT_TRUE(
-                mongoc_collection_update_one(in, selector, body, nullptr, nullptr, &error_))
+            EXPECT_TRUE(mongoc_collection_update_one(in, selector, body, nullptr, nullptr, &error_))
                 << error_.message;
             bson_destroy(selector);
             bson_destroy(body);
@@ -56,8 +54,7 @@ public:
 private:
     template <class Function>
     void with(const char* name, Function function) {
-        mongoc_collection_t* found =
-            mongoc_client_get_collection(client_, database_.c_str(), name);
+        mongoc_collection_t* found = mongoc_client_get_collection(client_, database_.c_str(), name);
         function(found);
         mongoc_collection_destroy(found);
     }
@@ -89,12 +86,24 @@ TEST_F(MongoChanges, what_another_program_writes_is_told) {
     EXPECT_EQ(taken[1].event()->execution_id, "order-7");
 }
 
+TEST_F(MongoChanges, a_change_is_given_at_once_and_not_when_the_wait_for_more_ends) {
+    MongoRecordChanges changes({.uri = adapter.uri_,
+                                .events = parcel_events,
+                                .await_max = std::chrono::seconds(60)},
+                               clock);
+    must(context, changes.open({}));
+    insert("a");
+    const auto began = clock.monotonic();
+    EXPECT_EQ(must(context, changes.next(std::chrono::seconds(60))).changes.size(), 1u);
+    EXPECT_LT(clock.monotonic() - began, std::chrono::seconds(30));
+}
+
 TEST_F(MongoChanges, what_no_declaration_allows_is_told_too_and_stays_small) {
     // Of a collection without a validator, as a service may have made it before us.
     static constexpr RecordEvents loose[] = {
         {.collection = &parcels, .subject = "parcel", .fields = parcel_told}};
-    OtherProgram service(mongodb_address() + "/" + adapter.uri_.substr(adapter.uri_.rfind('/') + 1) +
-                         "_loose");
+    OtherProgram service(mongodb_address() + "/" +
+                         adapter.uri_.substr(adapter.uri_.rfind('/') + 1) + "_loose");
     MongoRecordChanges changes({.uri = adapter.uri_ + "_loose", .events = loose}, clock);
     must(context, changes.open({}));
     service.insert("contract_parcels",
@@ -110,7 +119,8 @@ TEST_F(MongoChanges, what_no_declaration_allows_is_told_too_and_stays_small) {
         << event->payload;
 }
 
-TEST_F(MongoChanges, a_token_that_the_server_does_not_take_is_a_gap_and_what_comes_after_it_is_told) {
+TEST_F(MongoChanges,
+       a_token_that_the_server_does_not_take_is_a_gap_and_what_comes_after_it_is_told) {
     auto changes = opened();
     insert("a");
     const auto first = take(*changes, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-// The contract of ports/record_changes.hpp, run on every adapter: an adapter's test instantiates the
-// suite with a type that has `RecordStore& records()` and `std::unique_ptr<RecordChanges>
+// The contract of ports/record_changes.hpp, run on every adapter: an adapter's test instantiates
+// the suite with a type that has `RecordStore& records()` and `std::unique_ptr<RecordChanges>
 // changes()`, each of which is another process's.
 #include <gtest/gtest.h>
 
@@ -31,10 +31,7 @@ inline constexpr Collection secrets{
 inline constexpr std::string_view parcel_told[] = {"state", "executionId"};
 inline constexpr RecordEvents parcel_events[] = {
     {.collection = &parcels, .subject = "parcel", .fields = parcel_told},
-    {.collection = &letters,
-     .subject = "letter",
-     .fields = parcel_told,
-     .state_number = "number"},
+    {.collection = &letters, .subject = "letter", .fields = parcel_told, .state_number = "number"},
 };
 
 /// A process that dies at one of its calls: before it takes effect, or after.
@@ -191,9 +188,8 @@ TYPED_TEST_P(RecordChangesContract, a_later_state_in_a_log_is_an_update) {
     const auto changes = this->opened();
     this->commit({RecordWrite::insert(letters, "l", this->parcel("written", {{"number", 1}}))});
     this->commit({RecordWrite::insert(letters, "l2", this->parcel("edited", {{"number", 2}}))});
-    EXPECT_EQ(
-        this->texts(this->take(*changes, 2)),
-        (std::vector<std::string>{"letter:created l written", "letter:updated l2 edited"}));
+    EXPECT_EQ(this->texts(this->take(*changes, 2)),
+              (std::vector<std::string>{"letter:created l written", "letter:updated l2 edited"}));
 }
 
 TYPED_TEST_P(RecordChangesContract, other_collections_and_refused_writes_are_not_told) {
@@ -257,8 +253,8 @@ TYPED_TEST_P(RecordChangesContract, a_reader_that_waits_is_woken_by_a_write) {
                 if (!next) co_return std::move(next).error();
                 co_return std::pair(std::move(*next), commit.has_value());
             }(changes->next(std::chrono::seconds(60)) &&
-              this->adapter.records().commit(
-                  RecordWrite::insert(parcels, "a", this->parcel("packed")))))
+                          this->adapter.records().commit(
+                              RecordWrite::insert(parcels, "a", this->parcel("packed")))))
             .value();
     EXPECT_TRUE(written);
     EXPECT_EQ(batch.changes.size(), 1u);
@@ -284,7 +280,9 @@ TYPED_TEST_P(RecordChangesContract, more_than_a_batch_comes_in_several) {
 /// Killed at every call, before and after it took effect; the next process goes on with the stream
 /// that is there. Between publish and confirm is one of them.
 TYPED_TEST_P(RecordChangesContract, a_kill_at_every_call_loses_no_event_and_doubles_none) {
-    { const auto first = this->opened(); }
+    {
+        const auto first = this->opened();
+    }
     int kills = 0, id = 0;
     std::vector<std::string> told;
     for (const bool after : {false, true}) {
@@ -320,17 +318,13 @@ TYPED_TEST_P(RecordChangesContract, a_kill_at_every_call_loses_no_event_and_doub
     EXPECT_EQ(progress.gaps, 0u);
 }
 
-REGISTER_TYPED_TEST_SUITE_P(RecordChangesContract,
-                            inserts_and_updates_come_in_the_order_of_their_commits,
-                            an_event_has_ids_and_states_and_not_the_content,
-                            a_commit_has_one_number_and_its_changes_count,
-                            a_later_state_in_a_log_is_an_update,
-                            other_collections_and_refused_writes_are_not_told,
-                            what_was_not_confirmed_comes_again_at_the_same_positions,
-                            what_was_written_while_nobody_captured_comes,
-                            a_worker_that_wakes_up_late_sets_nothing_back,
-                            a_reader_that_waits_is_woken_by_a_write,
-                            more_than_a_batch_comes_in_several,
-                            a_kill_at_every_call_loses_no_event_and_doubles_none);
+REGISTER_TYPED_TEST_SUITE_P(
+    RecordChangesContract, inserts_and_updates_come_in_the_order_of_their_commits,
+    an_event_has_ids_and_states_and_not_the_content, a_commit_has_one_number_and_its_changes_count,
+    a_later_state_in_a_log_is_an_update, other_collections_and_refused_writes_are_not_told,
+    what_was_not_confirmed_comes_again_at_the_same_positions,
+    what_was_written_while_nobody_captured_comes, a_worker_that_wakes_up_late_sets_nothing_back,
+    a_reader_that_waits_is_woken_by_a_write, more_than_a_batch_comes_in_several,
+    a_kill_at_every_call_loses_no_event_and_doubles_none);
 
 } // namespace netbuild::test

@@ -90,9 +90,9 @@ TEST(RecordEvents, identity_and_secrets_are_never_told_and_what_is_told_is_decla
     }
     for (const char* name : {"conversations", "messages", "payments", "domains"})
         EXPECT_TRUE(told.contains(name)) << name;
-    for (const char* name : {"users", "memberships", "sessions", "refresh_tokens", "reset_tokens",
-                             "api_keys", "sign_in_attempts", "signing_keys", "audit",
-                             "idempotency_keys"})
+    for (const char* name :
+         {"users", "memberships", "sessions", "refresh_tokens", "reset_tokens", "api_keys",
+          "sign_in_attempts", "signing_keys", "audit", "idempotency_keys"})
         EXPECT_FALSE(told.contains(name)) << name;
 }
 

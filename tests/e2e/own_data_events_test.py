@@ -127,6 +127,9 @@ def main():
         check("only what is new", last.types() == ["conversation:created"], last.found)
         until("an earlier place gives the rest", lambda: len(again.found) >= 4)
         check("the same events once more", [d for *_, d in again.found[:3]] == [d for *_, d in found[1:]], again.found)
+        early = Reader(port, acme, 'engine="0-0", documents="1-0"')
+        until("who comes from before the stream is told", lambda: len(early.found) >= 2)
+        check("a gap first", (early.types()[0], early.found[0][2]["reason"]) == ("gap", "retention"), early.found[:2])
         status = api.get("/v1/sync", **everywhere)["ownData"]
         check("status", status["events"] >= 1 and status["gaps"] == 0 and status["trouble"] is None, status)
         metrics = api.request("GET", "/metrics", headers=everywhere)[1].decode()

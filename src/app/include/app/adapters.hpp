@@ -23,11 +23,11 @@ namespace netbuild::app {
 [[nodiscard]] std::unique_ptr<RecordStore> make_records(const Configuration& configuration,
                                                         Clock& clock);
 /// Its changes, whoever makes them, and the stream of their events.
-[[nodiscard]] std::unique_ptr<RecordChanges>
-make_record_changes(const Configuration& configuration, Clock& clock);
-[[nodiscard]] std::unique_ptr<EventBus>
-make_documents_bus(const Configuration& configuration, const asio::any_io_executor& executor,
-                   Clock& clock);
+[[nodiscard]] std::unique_ptr<RecordChanges> make_record_changes(const Configuration& configuration,
+                                                                 Clock& clock);
+[[nodiscard]] std::unique_ptr<EventBus> make_documents_bus(const Configuration& configuration,
+                                                           const asio::any_io_executor& executor,
+                                                           Clock& clock);
 /// Indexes of embeddings, in a folder beside the embedded store.
 [[nodiscard]] std::unique_ptr<VectorIndexes> make_vectors(const Configuration& configuration);
 [[nodiscard]] data::EmbeddingOptions embedding_options(const Configuration& configuration);

@@ -8,8 +8,8 @@
 namespace netbuild {
 
 /// A change stream of the whole database (MongoDB 4.2 and later, replica set): inserts, updates and
-/// replacements by whatever program. The place is a resume token in `sync_checkpoints`; one that the
-/// server does not take any more is a gap.
+/// replacements by whatever program. The place is a resume token in `sync_checkpoints`; one that
+/// the server does not take any more is a gap.
 class MongoRecordChanges final : public RecordChanges {
 public:
     struct Options {

@@ -22,8 +22,8 @@ struct RecordProgress {
 };
 
 /// Puts the changes of NetBuild's own records into a stream of their own: published, then
-/// confirmed. A crash in between gives them out again, at the same Positions, and the stream refuses
-/// what it has passed: no event is lost, and none is there twice.
+/// confirmed. A crash in between gives them out again, at the same Positions, and the stream
+/// refuses what it has passed: no event is lost, and none is there twice.
 class RecordCapture {
 public:
     struct Ports {
