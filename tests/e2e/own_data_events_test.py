@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Changes of NetBuild's own data as events, on the embedded default with tokens: who belongs to the domain sees them, who does
-not sees none; a reader resumes after a kill -9 of the server and has each event once."""
+not sees none; a reader resumes after a kill -9 of the server and has each event once.
+
+  own_data_events_test.py [--servers]     MongoDB and Redis of the tests' stack; a program with its own driver writes, too
+"""
+import argparse
 import json
 import os
 import pathlib
@@ -9,14 +13,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
 
-from harness import NETBUILD, Failed, Json, free_port, say, until
+from harness import NETBUILD, ROOT, Failed, Json, free_port, say, stack_up, until
 
 
-def serve(folder, port, log):
+def serve(folder, port, log, servers):
     environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(port), "NETBUILD_STORE_PATH": folder,
-                   "NETBUILD_SIMULATOR_RATE": "1", "NETBUILD_HTTP_AUTH": "token"}
+                   "NETBUILD_SIMULATOR_RATE": "1", "NETBUILD_HTTP_AUTH": "token"} | servers
     return subprocess.Popen([NETBUILD, "serve"], env=environment, cwd=folder, stdout=log, stderr=log)
 
 
@@ -27,8 +32,8 @@ def answers(api):
         return False
 
 
-def token(folder, domain):
-    environment = {"PATH": os.environ["PATH"], "NETBUILD_STORE_PATH": folder}
+def token(folder, domain, servers):
+    environment = {"PATH": os.environ["PATH"], "NETBUILD_STORE_PATH": folder} | servers
     done = subprocess.run([NETBUILD, "token", "--domain", domain, "--role", "member", "--json"], env=environment, cwd=folder,
                           capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
@@ -106,19 +111,38 @@ def domains_apart(api, port, acme, other):
     return readers["acme"].found
 
 
+def another_program_writes(api, port, bearer, uri):
+    """As a service does that has MongoDB's driver and not our API."""
+    payment = api.get("/v1/payments", **bearer)["items"][0]
+    reader = Reader(port, bearer)
+    program = ("import sys, pymongo; "
+               "pymongo.MongoClient(sys.argv[1]).get_default_database().payments.update_one("
+               "{'_id': sys.argv[2]}, {'$set': {'status': 'authorized'}})")
+    subprocess.run([ROOT / ".deps/venv/bin/python", "-c", program, uri, payment["id"]], check=True, timeout=60)
+    until("its change is an event", lambda: "payment:updated" in reader.types())
+    told = next(data for *_, data in reader.found if data["type"] == "payment:updated")
+    check("of that payment", (told["id"], told["status"], told["domainId"]) == (payment["id"], "authorized", "acme"), told)
+
+
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--servers", action="store_true")
+    servers = {}
+    if parser.parse_args().servers:
+        stack, name = stack_up(), f"own_events_{time.time_ns() // 1000000}"
+        servers = {"MONGODB_URI": f'{stack["mongodb"].rsplit("/", 1)[0]}/{name}', "REDIS_URL": stack["redis"], "NETBUILD_ENGINE_NAME": name}
     folder = tempfile.mkdtemp(prefix="netbuild-own-events-")
     port = free_port()
     log = open(pathlib.Path(folder) / "log", "wb")
     api = Json(f"http://127.0.0.1:{port}")
-    process = serve(folder, port, log)
+    process = serve(folder, port, log, servers)
     try:
         until("the server answers", lambda: answers(api))
-        acme, other, everywhere = token(folder, "acme"), token(folder, "other"), token(folder, "*")
+        acme, other, everywhere = (token(folder, domain, servers) for domain in ("acme", "other", "*"))
         found = domains_apart(api, port, acme, other)
         process.kill()
         process.wait()
-        process = serve(folder, port, log)
+        process = serve(folder, port, log, servers)
         api = Json(f"http://127.0.0.1:{port}")
         until("the server answers again", lambda: answers(api))
         api.send("POST", "/v1/conversations", {"domainId": "acme"}, acme)
@@ -130,6 +154,8 @@ def main():
         early = Reader(port, acme, 'engine="0-0", documents="1-0"')
         until("who comes from before the stream is told", lambda: len(early.found) >= 2)
         check("a gap first", (early.types()[0], early.found[0][2]["reason"]) == ("gap", "retention"), early.found[:2])
+        if servers:
+            another_program_writes(api, port, acme, servers["MONGODB_URI"])
         status = api.get("/v1/sync", **everywhere)["ownData"]
         check("status", status["events"] >= 1 and status["gaps"] == 0 and status["trouble"] is None, status)
         metrics = api.request("GET", "/metrics", headers=everywhere)[1].decode()
