@@ -5,7 +5,9 @@
 
 #include "camunda/database_engine.hpp"
 #include "camunda/rest_engine.hpp"
+#include "data/record_events.hpp"
 #include "memory/memory_bus.hpp"
+#include "mongo/mongo_record_changes.hpp"
 #include "mongo/mongo_records.hpp"
 #include "mongo/mongo_store.hpp"
 #include "postgres/database_clock.hpp"
@@ -14,6 +16,7 @@
 #include "redis/redis_bus.hpp"
 #include "simulator/simulator_source.hpp"
 #include "spill/file_spill.hpp"
+#include "sqlite/sqlite_record_changes.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "sqlite/sqlite_store.hpp"
 #include "vectors/vector_folder.hpp"
@@ -58,7 +61,23 @@ std::unique_ptr<RecordStore> make_records(const Configuration& configuration, Cl
         return std::make_unique<MongoRecords>(std::move(options), clock);
     }
     return std::make_unique<SqliteRecords>(
-        SqliteRecords::Options{.path = configuration.text("store.path") + "/records.sqlite"});
+        SqliteRecords::Options{.path = configuration.text("store.path") + "/records.sqlite",
+                               .events = data::record_events()});
+}
+
+std::unique_ptr<RecordChanges> make_record_changes(const Configuration& configuration,
+                                                   Clock& clock) {
+    if (configuration.has("mongodb.uri")) {
+        MongoRecordChanges::Options options;
+        options.uri = configuration.text("mongodb.uri");
+        options.events = data::record_events();
+        options.socket_timeout = configuration.duration("mongodb.socket_timeout");
+        return std::make_unique<MongoRecordChanges>(std::move(options), clock);
+    }
+    SqliteRecordChanges::Options options;
+    options.path = configuration.text("store.path") + "/records.sqlite";
+    options.events = data::record_events();
+    return std::make_unique<SqliteRecordChanges>(std::move(options), clock);
 }
 
 std::unique_ptr<VectorIndexes> make_vectors(const Configuration& configuration) {
@@ -86,18 +105,33 @@ data::EmbeddingOptions embedding_options(const Configuration& configuration) {
     return options;
 }
 
-std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
-                                   const asio::any_io_executor& executor, Clock& clock) {
+namespace {
+
+std::unique_ptr<EventBus> make_stream(std::string_view name, const Configuration& configuration,
+                                      const asio::any_io_executor& executor, Clock& clock) {
     if (configuration.has("redis.url")) {
         RedisBus::Options options;
         options.url = configuration.text("redis.url");
         options.ca_file = configuration.text("redis.ca_file");
+        options.stream = name;
         // Another engine has a stream of its own: ids of two WALs have no common order.
         if (configuration.has("engine.name"))
             options.stream += ":" + configuration.text("engine.name");
         return std::make_unique<RedisBus>(executor, clock, std::move(options));
     }
     return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});
+}
+
+} // namespace
+
+std::unique_ptr<EventBus> make_bus(const Configuration& configuration,
+                                   const asio::any_io_executor& executor, Clock& clock) {
+    return make_stream("netbuild:events", configuration, executor, clock);
+}
+
+std::unique_ptr<EventBus> make_documents_bus(const Configuration& configuration,
+                                             const asio::any_io_executor& executor, Clock& clock) {
+    return make_stream("netbuild:documents", configuration, executor, clock);
 }
 
 std::unique_ptr<SpillArea> make_spill(const Configuration& configuration) {

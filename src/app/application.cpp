@@ -30,6 +30,7 @@
 #include "status.hpp"
 #include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
+#include "sync/record_capture.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/progress_bar.hpp"
 #include "verification.hpp"
@@ -64,7 +65,9 @@ public:
           progress(executor, clock),
           store(make_store(configuration)),
           records(make_records(configuration, clock)),
+          record_changes(make_record_changes(configuration, clock)),
           bus(make_bus(configuration, executor, clock)),
+          documents_bus(make_documents_bus(configuration, executor, clock)),
           source(make_source(configuration, executor, clock)),
           spill(make_spill(configuration)),
           pool(make_pool(configuration, executor, clock)),
@@ -102,6 +105,18 @@ public:
         return std::make_unique<postgres::SlotWatch>(executor, clock, std::move(watch));
     }
 
+    /// Where the engine is captured, own data is: one worker has both.
+    [[nodiscard]] bool own_turn() const {
+        return progress.state != sync::State::starting && progress.state != sync::State::standby;
+    }
+
+    awaitable<result<void>> capture_records() {
+        sync::RecordCapture capture(
+            {*record_changes, *documents_bus, clock, random, [this] { return own_turn(); }},
+            record_progress);
+        co_return co_await capture.run();
+    }
+
     awaitable<result<void>> capture() {
         sync::Pipeline pipeline(
             options, {*source, *store, *bus, clock, random, executor, spill.get()}, progress);
@@ -120,7 +135,9 @@ public:
     std::unique_ptr<VectorIndexes> vectors;
     std::unique_ptr<data::EmbeddingCache> embedding_cache;
     std::optional<data::Embeddings> embeddings;
-    std::unique_ptr<EventBus> bus;
+    std::unique_ptr<RecordChanges> record_changes;
+    sync::RecordProgress record_progress;
+    std::unique_ptr<EventBus> bus, documents_bus;
     std::unique_ptr<ChangeSource> source;
     std::unique_ptr<SpillArea> spill;
     std::unique_ptr<postgres::Pool> pool;
@@ -253,8 +270,13 @@ constexpr std::chrono::minutes event_retention_interval{1}, expired_records_inte
 constexpr std::chrono::milliseconds load_report_interval{500};
 constexpr std::chrono::milliseconds snapshots_interval{100}, snapshots_retry{1000};
 
-awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& clock,
-                                    Clock::duration keep) {
+/// The Position of NetBuild's own data at a time: seconds in the upper half.
+Position own_position(std::int64_t ms) {
+    return {static_cast<std::uint64_t>(std::max<std::int64_t>(0, ms / 1000)) << 32, 0};
+}
+
+awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, EventBus& documents,
+                                    Clock& clock, Clock::duration keep) {
     // What is kept for seconds is looked at more often than what is kept for days.
     const Clock::duration interval = std::clamp<Clock::duration>(
         keep / 4, std::chrono::milliseconds(500), event_retention_interval);
@@ -264,6 +286,9 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, Clock& 
             std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
         const auto removed =
             co_await sync::remove_events_before(store, bus, Date{clock.utc_us() / 1000 - keep_ms});
+        const auto trimmed =
+            co_await documents.trim_before(own_position(clock.utc_us() / 1000 - keep_ms));
+        if (!trimmed) log::warning("old events stay for now: {}", trimmed.error().message());
         if (!removed) {
             log::warning("old events stay for now: {}", removed.error().message());
         } else if (*removed > 0) {
@@ -340,8 +365,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
-    const StatusSources sources{impl.progress, impl.configuration, impl.options.engine, impl.clock,
-                                impl.verified, impl.rates,         slot_watch.get()};
+    const StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
+                                impl.clock,       impl.verified,       impl.rates,
+                                slot_watch.get(), impl.record_progress};
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
     http::MemberRoutes member_routes(identity());
@@ -364,7 +390,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                              return unready_reasons(impl_->store_health, impl_->bus_health,
                                                     impl_->progress, impl_->capturing);
                          },
-                         [&metrics] { return metrics.text(); }, token ? &auth : nullptr});
+                         [&metrics] { return metrics.text(); }, token ? &auth : nullptr,
+                         impl.documents_bus.get()});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);
@@ -386,12 +413,14 @@ awaitable<result<void>> Application::serve(Roles roles) {
     }
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
+        tasks.spawn("own data", impl.capture_records());
         if (slot_watch) tasks.spawn("slot watch", slot_watch->run());
         tasks.spawn("snapshots", take_snapshots(snapshots, impl.progress, impl.clock));
         tasks.spawn("rates", impl.rates.follow(impl.progress, impl.clock));
         tasks.spawn("load report", report_load(impl.progress, impl.clock));
-        tasks.spawn("event retention", keep_events(*impl.store, *impl.bus, impl.clock,
-                                                   impl.configuration.duration("events.keep")));
+        tasks.spawn("event retention",
+                    keep_events(*impl.store, *impl.bus, *impl.documents_bus, impl.clock,
+                                impl.configuration.duration("events.keep")));
     }
     if (roles.sync) {
         tasks.spawn("verify", verify_on_schedule(impl.executor, impl.clock, impl.configuration,

@@ -142,7 +142,7 @@ awaitable<result<void>> ProgressRates::follow(const sync::Progress& progress, Cl
 }
 
 Value cached_status(const StatusSources& sources, bool capturing) {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot] = sources;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records] = sources;
     Object servers;
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
@@ -201,6 +201,13 @@ Value cached_status(const StatusSources& sources, bool capturing) {
                         {"trouble",
                          progress.load_trouble.empty() ? Value() : Value(progress.load_trouble)}}},
         {"verify", verified ? Value(verified->to_object()) : Value()},
+        {"ownData",
+         Object{{"published", to_string(records.published)},
+                {"events", static_cast<std::int64_t>(records.events)},
+                {"gaps", static_cast<std::int64_t>(records.gaps)},
+                {"lagMs", records.lag_ms},
+                {"retries", static_cast<std::int64_t>(records.retries)},
+                {"trouble", records.trouble.empty() ? Value() : Value(records.trouble)}}},
         {"servers", std::move(servers)}};
 }
 
@@ -222,7 +229,7 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
 }
 
 std::string Metrics::text() const {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot] = sources_;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records] = sources_;
     std::string out;
     const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
                          auto value) {
@@ -268,6 +275,13 @@ std::string Metrics::text() const {
         progress.slot_trouble.empty() ? 0 : 1);
     add("netbuild_refilled_events_total", "counter",
         "Stored events that were put into the event stream again", progress.refilled_events);
+    add("netbuild_own_events_total", "counter", "Events of NetBuild's own data", records.events);
+    add("netbuild_own_gaps_total", "counter", "How often changes of it were lost", records.gaps);
+    add("netbuild_own_lag_seconds", "gauge", "How old its newest change was when it was published",
+        static_cast<double>(records.lag_ms) / 1e3);
+    add("netbuild_own_retries_total", "counter", "Tries of its store and stream that failed",
+        records.retries);
+    add("netbuild_own_up", "gauge", "Whether its changes come", records.trouble.empty() ? 1 : 0);
     if (slot && slot->latest()) {
         const auto rate = slot->wal_bytes_per_second();
         add("netbuild_slot_retained_wal_bytes", "gauge", "WAL that the slot keeps",

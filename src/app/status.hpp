@@ -10,6 +10,7 @@
 #include "ports/event_bus.hpp"
 #include "postgres/slot_watch.hpp"
 #include "sync/progress.hpp"
+#include "sync/record_capture.hpp"
 #include "telemetry/rate_window.hpp"
 #include "verification.hpp"
 
@@ -41,6 +42,7 @@ struct StatusSources {
     const ProgressRates& rates;
     /// Null without a slot.
     const postgres::SlotWatch* slot;
+    const sync::RecordProgress& records;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

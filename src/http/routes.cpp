@@ -18,6 +18,8 @@ constexpr std::chrono::milliseconds wait_max{60'000};
 constexpr std::size_t stream_page = 200;
 /// A comment line this often keeps proxies from ending a silent stream.
 constexpr std::chrono::seconds heartbeat{15};
+/// Who follows two streams looks into the second this often.
+constexpr std::chrono::milliseconds second_stream_interval{50};
 
 result<std::vector<std::string>> split_path(std::string_view path) {
     std::vector<std::string> segments;
@@ -71,14 +73,14 @@ bool in_room(const std::string& room, const Scope& scope, const StreamEvent& eve
            (kind == "execution" && id == event.execution_id);
 }
 
-std::string sse(const StreamEvent& event) {
+/// `id` is where a reader goes on after it, in both streams.
+std::string sse(const StreamEvent& event, std::string_view source, std::string_view id) {
     // The payload is an object: type and source come first in it.
     std::string data = "{\"type\":";
     append_json_string(data, event.type);
-    data += ",\"source\":\"engine\"";
+    data += fmt::format(",\"source\":\"{}\"", source);
     if (event.payload.size() > 2) data += "," + event.payload.substr(1);
-    return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", position_header(event.position),
-                       event.type, data);
+    return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", id, event.type, data);
 }
 
 std::string_view query_parameter(const Request& request, std::string_view name) {
@@ -88,14 +90,18 @@ std::string_view query_parameter(const Request& request, std::string_view name) 
     return {};
 }
 
-/// The Position that a stream starts after: Last-Event-ID wins over `from`. nullopt: only what
-/// comes.
+/// Last-Event-ID wins over `from`.
+std::string_view stream_from(const Request& request) {
+    const std::string_view last = request.header("last-event-id");
+    return last.empty() ? query_parameter(request, "from") : last;
+}
+
+/// The Position that a stream starts after. nullopt: only what comes.
 result<std::optional<Position>> stream_start(const Request& request) {
-    std::string_view from = request.header("last-event-id");
-    if (from.empty()) from = query_parameter(request, "from");
+    const std::string_view from = stream_from(request);
     if (from.empty()) return std::optional<Position>();
     auto position = parse_position_header(from);
-    if (!position)
+    if (!position || !parse_documents_position(from))
         return fail(ErrorCode::invalid_argument, "from: must be a Position, such as 23803720-12");
     return std::optional(*position);
 }
@@ -351,28 +357,54 @@ awaitable<void> Routes::stream(Request request, Stream& stream) {
         co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
     if (!caller) co_return;
     const Scope scope = caller->scope((*route)->rule->least);
-    Position after;
+    Place place;
     if (start && *start) {
-        after = **start;
-        if (!co_await tell_removed(after, stream)) co_return;
+        place.engine = **start;
     } else if (auto last = co_await ports_.bus.last()) {
-        after = *last;
+        place.engine = *last;
     }
-    (void)co_await follow(after, std::string(query_parameter(request, "room")), scope, stream);
+    auto documents =
+        co_await documents_start(std::string(stream_from(request)), place.engine, stream);
+    if (!documents) co_return;
+    place.documents = *documents;
+    if (start && *start && !co_await tell_removed(place, stream)) co_return;
+    (void)co_await follow(place, std::string(query_parameter(request, "room")), scope, stream);
+}
+
+std::string Routes::place_text(const Place& place) const {
+    return ports_.documents ? position_header(place.engine, place.documents)
+                            : position_header(place.engine);
+}
+
+/// Where to begin in the stream of NetBuild's own data. There is nothing behind it: who comes from
+/// before its first event is told that there may have been more.
+awaitable<result<Position>> Routes::documents_start(std::string from, Position engine,
+                                                    Stream& stream) {
+    if (!ports_.documents) co_return Position{};
+    CO_TRY(const auto wanted, parse_documents_position(from));
+    if (!wanted) co_return co_await ports_.documents->last();
+    CO_TRY(const Position first, co_await ports_.documents->first());
+    if (wanted->is_zero() || *wanted >= first) co_return *wanted;
+    const Position upto{first.number - 1, Position::last_ordinal};
+    CO_TRY_VOID(co_await stream.write(
+        sse(*gap_event(*wanted, upto, "retention"), "documents", place_text({engine, upto}))));
+    co_return upto;
 }
 
 /// A reader that resumes from before the oldest event that is kept is told so.
-awaitable<result<void>> Routes::tell_removed(Position& after, Stream& stream) {
+awaitable<result<void>> Routes::tell_removed(Place& place, Stream& stream) {
     CO_TRY(const Position removed_upto, co_await ports_.queries.event_horizon());
-    if (after >= removed_upto) co_return result<void>{};
-    CO_TRY_VOID(co_await stream.write(sse(*gap_event(after, removed_upto, "retention"))));
-    after = removed_upto;
+    if (place.engine >= removed_upto) co_return result<void>{};
+    const auto gap = gap_event(place.engine, removed_upto, "retention");
+    place.engine = removed_upto;
+    CO_TRY_VOID(co_await stream.write(sse(*gap, "engine", place_text(place))));
     co_return result<void>{};
 }
 
 /// What the event stream does not hold any more is read from the store.
-awaitable<result<Position>> Routes::catch_up(Position after, const std::string& room,
+awaitable<result<Position>> Routes::catch_up(Place place, const std::string& room,
                                              const Scope& scope, Stream& stream) {
+    Position& after = place.engine;
     while (true) {
         CO_TRY(const Position first, co_await ports_.bus.first());
         if (first.is_zero() || after >= first || after.number + 1 >= first.number) co_return after;
@@ -382,8 +414,9 @@ awaitable<result<Position>> Routes::catch_up(Position after, const std::string& 
             for (const auto& event : stream_events(*document)) {
                 if (event->position <= after) continue;
                 newest = std::max(newest, event->position);
-                if (event->position >= first) continue;
-                if (in_room(room, scope, *event)) CO_TRY_VOID(co_await stream.write(sse(*event)));
+                if (event->position >= first || !in_room(room, scope, *event)) continue;
+                CO_TRY_VOID(co_await stream.write(
+                    sse(*event, "engine", place_text({event->position, place.documents}))));
             }
         }
         if (newest == after || newest >= first)
@@ -392,21 +425,33 @@ awaitable<result<Position>> Routes::catch_up(Position after, const std::string& 
     }
 }
 
-awaitable<result<void>> Routes::follow(Position after, std::string room, Scope scope,
-                                       Stream& stream) {
-    CO_TRY(after, co_await catch_up(after, room, scope, stream));
+awaitable<result<void>> Routes::follow(Place place, std::string room, Scope scope, Stream& stream) {
+    CO_TRY(place.engine, co_await catch_up(place, room, scope, stream));
+    auto written = ports_.clock.monotonic();
     while (true) {
-        CO_TRY(const auto events, co_await ports_.bus.read(after, stream_page, heartbeat));
-        if (events.empty()) {
-            CO_TRY_VOID(co_await stream.write(": still here\n\n"));
-            continue;
-        }
+        const Clock::duration wait =
+            ports_.documents ? Clock::duration(second_stream_interval) : Clock::duration(heartbeat);
         std::string bytes;
+        CO_TRY(const auto events, co_await ports_.bus.read(place.engine, stream_page, wait));
         for (const StreamEventPtr& event : events) {
-            if (in_room(room, scope, *event)) bytes += sse(*event);
-            after = event->position;
+            place.engine = event->position;
+            if (in_room(room, scope, *event)) bytes += sse(*event, "engine", place_text(place));
         }
-        if (!bytes.empty()) CO_TRY_VOID(co_await stream.write(std::move(bytes)));
+        if (ports_.documents) {
+            CO_TRY(const auto changes,
+                   co_await ports_.documents->read(place.documents, stream_page, {}));
+            for (const StreamEventPtr& event : changes) {
+                place.documents = event->position;
+                if (in_room(room, scope, *event))
+                    bytes += sse(*event, "documents", place_text(place));
+            }
+        }
+        if (bytes.empty()) {
+            if (ports_.clock.monotonic() - written < heartbeat) continue;
+            bytes = ": still here\n\n";
+        }
+        CO_TRY_VOID(co_await stream.write(std::move(bytes)));
+        written = ports_.clock.monotonic();
     }
 }
 

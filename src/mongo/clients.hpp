@@ -14,8 +14,8 @@ namespace netbuild::mongo {
 
 /// https://www.mongodb.com/docs/manual/reference/error-codes/
 [[nodiscard]] Error to_error(const bson_error_t& error, const Reply* reply = nullptr);
-[[nodiscard]] result<std::vector<ValuePtr>> read_cursor(
-    mongoc_cursor_t* cursor, std::size_t most = std::numeric_limits<std::size_t>::max());
+[[nodiscard]] result<std::vector<ValuePtr>>
+read_cursor(mongoc_cursor_t* cursor, std::size_t most = std::numeric_limits<std::size_t>::max());
 
 /// libmongoc's pool of clients for one database, and the threads on which its blocking calls run.
 class Clients {
@@ -44,6 +44,7 @@ public:
         [[nodiscard]] result<void> command(const Object& command) const;
         /// The answer as a document.
         [[nodiscard]] result<Value> ask(const Object& command) const;
+        [[nodiscard]] const char* database() const noexcept { return clients_.database_.c_str(); }
 
     private:
         result<void> run(const Object& command, Reply& reply) const;

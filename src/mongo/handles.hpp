@@ -51,6 +51,7 @@ public:
         bson_destroy(&reply_);
         return &reply_;
     }
+    [[nodiscard]] const bson_t* get() const noexcept { return &reply_; }
     /// By its dotted path; 0 where there is none.
     [[nodiscard]] std::int64_t integer(const char* key) const {
         bson_iter_t iterator, found;

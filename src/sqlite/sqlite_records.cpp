@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "change_log.hpp"
 #include "database.hpp"
 #include "query_sql.hpp"
 #include "record_sql.hpp"
@@ -76,8 +77,12 @@ public:
     result<void> write(const std::vector<RecordWrite>& writes) {
         TRY(Database * database, writer());
         TRY(auto transaction, sqlite::Transaction::begin(*database, "BEGIN IMMEDIATE"));
-        for (const RecordWrite& one : writes)
+        sqlite::ChangeLog log(*database, options_.events, options_.changes_max,
+                              clock_.utc_us() / 1000);
+        for (const RecordWrite& one : writes) {
             TRY_VOID(write_one(*database, one));
+            TRY_VOID(log.add(one));
+        }
         return transaction.commit();
     }
 
@@ -208,6 +213,13 @@ private:
         if (!writer_) {
             TRY(writer_, Database::open({options_.path, options_.busy_timeout_ms,
                                          options_.page_cache_kib, true}));
+            if (!options_.events.empty()) {
+                auto made = sqlite::create_change_log(*writer_);
+                if (!made) {
+                    writer_.reset();
+                    return std::move(made).error();
+                }
+            }
         }
         return writer_.get();
     }
@@ -385,6 +397,7 @@ private:
     }
 
     Options options_;
+    SystemClock clock_;
     std::mutex mutex_; // readers_
     std::vector<std::unique_ptr<Database>> readers_;
     std::unique_ptr<Database> writer_; // of the writer's thread alone

@@ -38,6 +38,8 @@ def server_sent_events(netbuild, start, stop):
             text = line.decode().rstrip("\n")
             if text.startswith("id: "):
                 position = text.split('"')[1]
+            elif text.startswith("event: snapshot:"):
+                continue  # NetBuild's own data
             elif text.startswith("event: "):
                 found.append((position, text[7:]))
                 if position == stop:

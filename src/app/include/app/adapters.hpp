@@ -9,6 +9,7 @@
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
 #include "ports/process_engine.hpp"
+#include "ports/record_changes.hpp"
 #include "ports/record_store.hpp"
 #include "ports/spill.hpp"
 #include "postgres/pool.hpp"
@@ -21,6 +22,12 @@ namespace netbuild::app {
 /// NetBuild's own data: in the same database, or in a SQLite file of its own.
 [[nodiscard]] std::unique_ptr<RecordStore> make_records(const Configuration& configuration,
                                                         Clock& clock);
+/// Its changes, whoever makes them, and the stream of their events.
+[[nodiscard]] std::unique_ptr<RecordChanges> make_record_changes(const Configuration& configuration,
+                                                                 Clock& clock);
+[[nodiscard]] std::unique_ptr<EventBus> make_documents_bus(const Configuration& configuration,
+                                                           const asio::any_io_executor& executor,
+                                                           Clock& clock);
 /// Indexes of embeddings, in a folder beside the embedded store.
 [[nodiscard]] std::unique_ptr<VectorIndexes> make_vectors(const Configuration& configuration);
 [[nodiscard]] data::EmbeddingOptions embedding_options(const Configuration& configuration);

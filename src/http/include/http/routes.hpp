@@ -28,6 +28,8 @@ public:
         std::function<std::string()> metrics;
         /// Null: http.auth is "none", and whoever reaches the port may do anything.
         Authenticator* authenticator = nullptr;
+        /// The stream of NetBuild's own data; null: nobody captures that.
+        EventBus* documents = nullptr;
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -57,10 +59,16 @@ private:
     awaitable<result<Reply>> tasks(Call& call);
     awaitable<result<Reply>> definitions(Call& call);
     awaitable<result<Reply>> definition(Call& call);
-    awaitable<result<void>> follow(Position after, std::string room, Scope scope, Stream& stream);
-    awaitable<result<void>> tell_removed(Position& after, Stream& stream);
-    awaitable<result<Position>> catch_up(Position after, const std::string& room,
-                                         const Scope& scope, Stream& stream);
+    /// How far a reader has come in either stream.
+    struct Place {
+        Position engine, documents;
+    };
+    awaitable<result<void>> follow(Place place, std::string room, Scope scope, Stream& stream);
+    awaitable<result<Position>> documents_start(std::string from, Position engine, Stream& stream);
+    [[nodiscard]] std::string place_text(const Place& place) const;
+    awaitable<result<void>> tell_removed(Place& place, Stream& stream);
+    awaitable<result<Position>> catch_up(Place place, const std::string& room, const Scope& scope,
+                                         Stream& stream);
 
     Ports ports_;
     std::vector<Route> routes_;

@@ -20,7 +20,7 @@ public:
         Clock::duration socket_timeout = std::chrono::seconds(45);
         Clock::duration server_selection_timeout = std::chrono::seconds(3);
         /// A transaction that met another one is tried again so often.
-        int attempts_max = 8;
+        int attempts_max = 16;
     };
     MongoRecords(Options options, Clock& clock);
     ~MongoRecords() override;

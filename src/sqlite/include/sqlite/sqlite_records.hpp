@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "ports/record_changes.hpp"
 #include "ports/record_store.hpp"
 
 namespace netbuild {
@@ -18,6 +19,11 @@ public:
         /// How long another process's write lock is waited for.
         int busy_timeout_ms = 5000;
         std::size_t page_cache_kib = 8192;
+        /// What SqliteRecordChanges is to see: noted down in the commit's own transaction.
+        std::span<const RecordEvents> events = {};
+        /// What nobody reads is given up beyond so many, the oldest first, and whoever reads later
+        /// is told of the gap.
+        std::int64_t changes_max = 1'000'000;
     };
     explicit SqliteRecords(Options options);
     ~SqliteRecords() override;
