@@ -180,7 +180,7 @@ install_venv() {
     # The path is part of the stamp: a virtual environment does not survive a move of the tree.
     wanted+=" $deps"
     has_stamp "$stamp" "$wanted" && [[ -x $deps/venv/bin/secantusd-py ]] && return 0
-    say "MongoDB-wire server: fetching into .deps/venv (60 MB, 150 MB unpacked)"
+    say "MongoDB-wire server, API linter and fuzzer: fetching into .deps/venv (SIZE)"
     rm -rf "$deps/venv" "$stamp"
     run_logged venv python -m venv "$deps/venv" ||
         die "no Python virtual environment could be made" "It needs Python 3.11 with the module venv."
@@ -192,6 +192,22 @@ install_venv() {
         "Remove .deps/venv and run again."
     printf '%s\n' "$wanted" >"$stamp"
     say "MongoDB-wire server: ready ($(size_of "$deps/venv"))"
+}
+
+# --- the TypeScript client and example ------------------------------------------------------------
+
+# Their compiler and Node's types, as their lock files pin them; tests need no network afterwards.
+install_typescript() {
+    local folder stamp wanted
+    for folder in clients/typescript examples/typescript; do
+        stamp=$folder/node_modules/.stamp
+        wanted=$(fingerprint "$folder/package-lock.json")
+        has_stamp "$stamp" "$wanted" && continue
+        say "$folder: fetching TypeScript (25 MB)"
+        retry run_logged "npm-${folder%%/*}" npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund ||
+            die "TypeScript could not be fetched" "Check the network and npm's configuration, then run again."
+        printf '%s\n' "$wanted" >"$stamp"
+    done
 }
 
 # --- Camunda --------------------------------------------------------------------------------------
@@ -235,6 +251,7 @@ main() {
             build) install_boost ;;
             stack)
                 install_venv
+                install_typescript
                 install_camunda
                 ;;
             bench) ;; # packages only
