@@ -159,7 +159,7 @@ PYTHON
     say "Boost 1.90: ready ($(size_of "$deps/boost"))"
 }
 
-# --- the MongoDB-wire server ----------------------------------------------------------------------
+# --- the MongoDB-wire server, the API's linter and fuzzer ------------------------------------------
 
 venv_has_all_pins() {
     [[ -x $deps/venv/bin/secantusd-py ]] && "$deps/venv/bin/python" - tools/requirements.txt <<'PYTHON'
@@ -180,18 +180,18 @@ install_venv() {
     # The path is part of the stamp: a virtual environment does not survive a move of the tree.
     wanted+=" $deps"
     has_stamp "$stamp" "$wanted" && [[ -x $deps/venv/bin/secantusd-py ]] && return 0
-    say "MongoDB-wire server, API linter and fuzzer: fetching into .deps/venv (SIZE)"
+    say "MongoDB-wire server, API linter and fuzzer: fetching into .deps/venv (230 MB unpacked)"
     rm -rf "$deps/venv" "$stamp"
     run_logged venv python -m venv "$deps/venv" ||
         die "no Python virtual environment could be made" "It needs Python 3.11 with the module venv."
     retry run_logged venv-pip "$deps/venv/bin/python" -m pip install --quiet \
         --disable-pip-version-check --no-deps -r tools/requirements.txt ||
-        die "the MongoDB-wire server could not be fetched" \
+        die "what tools/requirements.txt pins could not be fetched" \
             "Check the network and pip's configuration, then run again."
     venv_has_all_pins || die ".deps/venv does not hold what tools/requirements.txt pins" \
         "Remove .deps/venv and run again."
     printf '%s\n' "$wanted" >"$stamp"
-    say "MongoDB-wire server: ready ($(size_of "$deps/venv"))"
+    say "MongoDB-wire server, linter and fuzzer: ready ($(size_of "$deps/venv"))"
 }
 
 # --- the TypeScript client and example ------------------------------------------------------------

@@ -38,6 +38,9 @@ class Server:
     def token(self, domain, role):
         return self.cli("token", "--domain", domain, "--role", role)["token"]
 
+    def until_answers(self):
+        until("the server answers", lambda: b"listening" in (self.folder / "log").read_bytes())
+
     def until_it_has_orders(self, token):
         api = Json(self.url)
 
@@ -74,7 +77,7 @@ def main():
         compile_project(folder)
     server = Server()
     try:
-        until("the server answers", lambda: (server.folder / "log").read_bytes().count(b"listening"))
+        server.until_answers()
         token = server.token("*", "owner")
         user = server.cli("user", "create", "ada@example.org")
         Json(server.url).send("POST", "/v1/auth/password/reset", {"token": user["resetToken"], "password": PASSWORD})
