@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The library without the program: a recording of Camunda's write-ahead log goes through the pipeline into an SQLite
-// file, and the unified query answers from it.
+// The library without the program: a recording of Camunda's write-ahead log goes through the
+// pipeline into an SQLite file, and the unified query answers from it.
 //
 //     build/release/examples/cpp/netbuild_example demo/camunda.nbrec /tmp/example.sqlite
 #include <cstdlib>
@@ -98,6 +98,7 @@ int main(int count, char** words) {
     while (!outcome && context.run_one() > 0) {
     }
     if (outcome && *outcome) return EXIT_SUCCESS;
-    fmt::print(stderr, "error: {}\n", outcome ? outcome->error().message() : "the replay never ended");
+    fmt::print(stderr, "error: {}\n",
+               outcome ? outcome->error().message() : "the replay never ended");
     return EXIT_FAILURE;
 }
