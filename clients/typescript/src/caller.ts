@@ -153,11 +153,11 @@ export class Caller {
 
     /** Ends what takes longer than its time, with its body. */
     private async within(options: CallOptions, work: (signal: AbortSignal) => Promise<Response>): Promise<Response> {
+        options.signal?.throwIfAborted();
         const ending = new AbortController();
         const timeoutMs = options.timeoutMs ?? this.timeoutMs;
         const timer = setTimeout(() => ending.abort(new TransportError(`no answer within ${timeoutMs} ms`)), timeoutMs);
         const stop = () => ending.abort(options.signal?.reason);
-        if (options.signal?.aborted) stop();
         options.signal?.addEventListener("abort", stop, { once: true });
         try {
             const response = await work(ending.signal);

@@ -209,7 +209,8 @@ async function* eventsIn(body: ReadableStream<Uint8Array>, alive: () => void, si
         const lines = text.split("\n");
         text = lines.pop() ?? "";
         if (text.length > lineCharactersMax) throw new TransportError("a line of the event stream is too long");
-        for (const line of lines) {
+        for (const ended of lines) {
+            const line = ended.endsWith("\r") ? ended.slice(0, -1) : ended;
             if (line !== "") {
                 if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
                 continue;

@@ -110,6 +110,37 @@ test("a write with a lost answer is sent again with its key and happens once", a
     assert.deepEqual(payments.map((one) => one.id), [payment.id]);
 });
 
+test("a write without a key is sent once", async () => {
+    const { id } = await client.createConversation({ body: { domainId: "acme" } });
+    const { client: unlucky, seen } = observed(1);
+    await assert.rejects(unlucky.postMessage({ conversationId: id, body: { role: "user", text: "once" } }), TransportError);
+    assert.equal(seen.length, 1);
+});
+
+test("a server that is busy is asked three times, one that waited for a Position once", async () => {
+    const asked = async (code: string): Promise<number> => {
+        let count = 0;
+        const busy: typeof fetch = async () => {
+            count += 1;
+            const problem = { type: "about:blank", title: "later", status: 503, code };
+            return new Response(JSON.stringify(problem), { status: 503, headers: { "Content-Type": "application/problem+json" } });
+        };
+        await assert.rejects(new NetBuildClient({ baseUrl, fetch: busy }).getMe(), { status: 503, code });
+        return count;
+    };
+    assert.equal(await asked("overloaded"), 3);
+    assert.equal(await asked("not_yet_consistent"), 1);
+});
+
+test("a call has its time and ends with its signal", async () => {
+    const never: typeof fetch = (_, init) =>
+        new Promise((_resolve, reject) => init?.signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+    const slow = new NetBuildClient({ baseUrl, fetch: never });
+    await assert.rejects(slow.login({ body: { email: "a", password: "b" } }, { timeoutMs: 20 }), /no answer within 20 ms/);
+    const signal = AbortSignal.abort(new Error("enough"));
+    await assert.rejects(slow.getMe({ signal }), /enough/);
+});
+
 test("a caller's own key and another body is a conflict", async () => {
     const body = { domainId: "acme", amount: 100, currency: "EUR" };
     const first = await client.createPayment({ body, idempotencyKey: "typescript-own-key" });
@@ -205,6 +236,27 @@ function missingMembers(event: NetBuildEvent): string[] {
     if (members === undefined) return [`a type that the client knows: ${event.type}`];
     return ["at", "domainId", "processInstanceId", "executionId", ...members].filter((name) => !(name in event));
 }
+
+test("an event stream may come in any pieces", async () => {
+    const text =
+        ': a comment\r\n\r\nid: engine="7-0"\r\nevent: variable:created\r\ndata: {"type":"variable:created","position":"7-0","value":"Dvořák €"}\r\n\r\n' +
+        'id: engine="9-1"\ndata: {"type":"gap",\ndata: "position":"9-1","from":"7-0","to":"9-1","reason":"retention"}\n\n';
+    const bytes = new TextEncoder().encode(text);
+    const pieces: typeof fetch = async () =>
+        new Response(
+            new ReadableStream({
+                start(controller) {
+                    for (const byte of bytes) controller.enqueue(Uint8Array.of(byte));
+                },
+            }),
+        );
+    const reader = new NetBuildClient({ baseUrl, fetch: pieces });
+    const [event, gap] = await take(reader.events({ from: "0-0" }), 2);
+    assert.ok(event?.type === "variable:created" && gap?.type === "gap");
+    assert.equal(event.value, "Dvořák €");
+    assert.deepEqual([gap.from, gap.to, gap.reason], ["7-0", "9-1", "retention"]);
+    assert.equal(reader.position, "9-1");
+});
 
 test("a room has its domain's events only", { timeout: 60_000 }, async () => {
     for (const event of await take(client.events({ from: "0-0", room: "domain:acme" }), 30)) {
