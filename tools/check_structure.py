@@ -13,7 +13,7 @@ FORBIDDEN = re.compile(
     r"system_clock|steady_clock|random_device|sleep_for|std::thread\b|asio::detached"
 )
 CLOCK_ROOMS = {"runtime", "cli"}
-SOURCE_SUFFIXES = {".cpp", ".hpp", ".py", ".sh"}
+SOURCE_SUFFIXES = {".cpp", ".hpp", ".py", ".sh", ".ts"}
 
 
 def tracked() -> list[pathlib.Path]:

@@ -159,7 +159,7 @@ PYTHON
     say "Boost 1.90: ready ($(size_of "$deps/boost"))"
 }
 
-# --- the MongoDB-wire server ----------------------------------------------------------------------
+# --- the MongoDB-wire server, the API's linter and fuzzer ------------------------------------------
 
 venv_has_all_pins() {
     [[ -x $deps/venv/bin/secantusd-py ]] && "$deps/venv/bin/python" - tools/requirements.txt <<'PYTHON'
@@ -180,18 +180,34 @@ install_venv() {
     # The path is part of the stamp: a virtual environment does not survive a move of the tree.
     wanted+=" $deps"
     has_stamp "$stamp" "$wanted" && [[ -x $deps/venv/bin/secantusd-py ]] && return 0
-    say "MongoDB-wire server: fetching into .deps/venv (60 MB, 150 MB unpacked)"
+    say "MongoDB-wire server, API linter and fuzzer: fetching into .deps/venv (230 MB unpacked)"
     rm -rf "$deps/venv" "$stamp"
     run_logged venv python -m venv "$deps/venv" ||
         die "no Python virtual environment could be made" "It needs Python 3.11 with the module venv."
     retry run_logged venv-pip "$deps/venv/bin/python" -m pip install --quiet \
         --disable-pip-version-check --no-deps -r tools/requirements.txt ||
-        die "the MongoDB-wire server could not be fetched" \
+        die "what tools/requirements.txt pins could not be fetched" \
             "Check the network and pip's configuration, then run again."
     venv_has_all_pins || die ".deps/venv does not hold what tools/requirements.txt pins" \
         "Remove .deps/venv and run again."
     printf '%s\n' "$wanted" >"$stamp"
-    say "MongoDB-wire server: ready ($(size_of "$deps/venv"))"
+    say "MongoDB-wire server, linter and fuzzer: ready ($(size_of "$deps/venv"))"
+}
+
+# --- the TypeScript client and example ------------------------------------------------------------
+
+# Their compiler and Node's types, as their lock files pin them; tests need no network afterwards.
+install_typescript() {
+    local folder stamp wanted
+    for folder in clients/typescript examples/typescript; do
+        stamp=$folder/node_modules/.stamp
+        wanted=$(fingerprint "$folder/package-lock.json")
+        has_stamp "$stamp" "$wanted" && continue
+        say "$folder: fetching TypeScript (25 MB)"
+        retry run_logged "npm-${folder%%/*}" npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund ||
+            die "TypeScript could not be fetched" "Check the network and npm's configuration, then run again."
+        printf '%s\n' "$wanted" >"$stamp"
+    done
 }
 
 # --- Camunda --------------------------------------------------------------------------------------
@@ -235,6 +251,7 @@ main() {
             build) install_boost ;;
             stack)
                 install_venv
+                install_typescript
                 install_camunda
                 ;;
             bench) ;; # packages only

@@ -183,7 +183,7 @@ private:
     /// Ends our side and reads what the client still sends, for a while: a connection that is
     /// closed with unread bytes is reset, and the client would lose our last answer.
     awaitable<void> linger(beast::tcp_stream& stream) {
-        constexpr std::size_t bytes_max = 16 * 1024 * 1024;
+        constexpr std::size_t bytes_max = 64 * 1024 * 1024;
         boost::system::error_code ignored;
         stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
         stream.expires_after(std::chrono::seconds(2));

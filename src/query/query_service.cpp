@@ -266,6 +266,12 @@ awaitable<result<void>> QueryService::add_forms(Array& tasks) {
 }
 
 awaitable<result<Answer>> QueryService::batch_get(Value request, Scope scope) {
+    const auto* members = request.get_if<Object>();
+    if (!members) co_return fail(ErrorCode::invalid_argument, "body: must be an object");
+    for (const auto& member : *members) {
+        if (member.key != "ids" && member.key != "by")
+            co_return fail(ErrorCode::invalid_argument, member.key + ": there is no such field");
+    }
     const Value* list = request.at_path("ids");
     const auto* ids = list ? list->get_if<Array>() : nullptr;
     if (!ids || ids->empty() || ids->size() > batch_ids_max) {

@@ -66,6 +66,8 @@ def bad_input(api, port):
     for body in ["", "{", "[]", '{"ids":[]}', '{"ids":[1]}', '{"ids":"x"}', json.dumps({"ids": ["x"] * 501}), '{"ids":["x"],"by":"y"}']:
         status, answer, _ = api.request("POST", "/v1/executions:batchGet", raw=body)
         check(f"batchGet with {body[:30]} is 400", status == 400, (status, answer))
+    status, answer, _ = api.request("POST", "/v1/executions:batchGet", raw='{"ids":["x"],"colour":1}')
+    check("batchGet names what it does not know", status == 400 and answer["field"] == "colour", (status, answer))
     status, answer, _ = api.request("POST", "/v1/executions:batchGet", raw='{"ids":["' + "x" * 2_000_000 + '"]}')
     check("a body of 2 MB is 413", status == 413 and answer["code"] == "payload_too_large", (status, answer))
     for data in [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET x HTTP/1.1\r\nHost: a\r\n\r\n",
