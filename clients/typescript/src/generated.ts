@@ -398,6 +398,38 @@ export type Domain = {
     updatedBy: string;
 };
 
+export type Role = "owner" | "admin" | "member" | "viewer" | "service";
+
+export type Member = {
+    userId: string;
+    domainId: string;
+    role: Role;
+    email?: string;
+    name?: string;
+    status?: string;
+};
+
+export type ApiKey = {
+    id: string;
+    name: string;
+    domainId: string;
+    role: Role;
+    createdBy: string;
+    createdAt: string;
+    revokedAt?: string;
+};
+
+export type AuditEntry = {
+    id: string;
+    at: string;
+    actor: string;
+    action: string;
+    outcome: "done" | "refused";
+    target?: string;
+    domainId: string;
+    detail?: string;
+};
+
 export type PaymentStatus = "created" | "authorized" | "captured" | "partially_refunded" | "refunded" | "failed" | "cancelled";
 
 export type PaymentInput = {
@@ -588,6 +620,13 @@ const operations = {
     getDomain: {"id": "getDomain", "method": "GET", "path": "/v1/domains/{domainId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     putDomain: {"id": "putDomain", "method": "PUT", "path": "/v1/domains/{domainId}", "query": [], "headers": {"ifMatch": "If-Match"}, "keyed": false, "positioned": false, "open": false},
     listDomainVersions: {"id": "listDomainVersions", "method": "GET", "path": "/v1/domains/{domainId}/versions", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listMembers: {"id": "listMembers", "method": "GET", "path": "/v1/domains/{domainId}/users", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    grantRole: {"id": "grantRole", "method": "PUT", "path": "/v1/domains/{domainId}/users/{userId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    revokeRole: {"id": "revokeRole", "method": "DELETE", "path": "/v1/domains/{domainId}/users/{userId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listApiKeys: {"id": "listApiKeys", "method": "GET", "path": "/v1/domains/{domainId}/api-keys", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    createApiKey: {"id": "createApiKey", "method": "POST", "path": "/v1/domains/{domainId}/api-keys", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    revokeApiKey: {"id": "revokeApiKey", "method": "DELETE", "path": "/v1/domains/{domainId}/api-keys/{keyId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listAudit: {"id": "listAudit", "method": "GET", "path": "/v1/domains/{domainId}/audit", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
     createPayment: {"id": "createPayment", "method": "POST", "path": "/v1/payments", "query": [], "headers": {"idempotencyKey": "Idempotency-Key"}, "keyed": true, "positioned": false, "open": false},
     listPayments: {"id": "listPayments", "method": "GET", "path": "/v1/payments", "query": ["domainId", "status", "executionId", "userId", "limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
     getPayment: {"id": "getPayment", "method": "GET", "path": "/v1/payments/{paymentId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
@@ -951,6 +990,120 @@ export class Api extends Caller {
             limit?: number;
         }, options?: CallOptions): AsyncGenerator<Domain, void, undefined> {
         return this.all<Domain>(operations.listDomainVersions, input, options);
+    }
+
+    /** The users that have a role in the domain */
+    listMembers(input: {
+            domainId: string;
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        }, options?: CallOptions): Promise<{
+        items: Member[];
+        nextCursor: string | null;
+    }> {
+        return this.call<{
+        items: Member[];
+        nextCursor: string | null;
+    }>(operations.listMembers, input, options);
+    }
+
+    /** All of listMembers's pages, fetched as they are read. */
+    allMembers(input: {
+            domainId: string;
+            limit?: number;
+        }, options?: CallOptions): AsyncGenerator<Member, void, undefined> {
+        return this.all<Member>(operations.listMembers, input, options);
+    }
+
+    /** A user's role in the domain; not one's own, and none above one's own */
+    grantRole(input: {
+            domainId: string;
+            userId: string;
+            body: {
+            role: Role;
+        };
+        }, options?: CallOptions): Promise<Member> {
+        return this.call<Member>(operations.grantRole, input, options);
+    }
+
+    /** Takes the user's role in the domain away, if there is one */
+    revokeRole(input: {
+            domainId: string;
+            userId: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.revokeRole, input, options);
+    }
+
+    /** The domain's API keys, revoked ones too, without their secrets */
+    listApiKeys(input: {
+            domainId: string;
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        }, options?: CallOptions): Promise<{
+        items: ApiKey[];
+        nextCursor: string | null;
+    }> {
+        return this.call<{
+        items: ApiKey[];
+        nextCursor: string | null;
+    }>(operations.listApiKeys, input, options);
+    }
+
+    /** All of listApiKeys's pages, fetched as they are read. */
+    allApiKeys(input: {
+            domainId: string;
+            limit?: number;
+        }, options?: CallOptions): AsyncGenerator<ApiKey, void, undefined> {
+        return this.all<ApiKey>(operations.listApiKeys, input, options);
+    }
+
+    /** A key for a service; `key` is told once and never again */
+    createApiKey(input: {
+            domainId: string;
+            body: {
+            name: string;
+            role: Role;
+        };
+        }, options?: CallOptions): Promise<ApiKey & {
+        key: string;
+    }> {
+        return this.call<ApiKey & {
+        key: string;
+    }>(operations.createApiKey, input, options);
+    }
+
+    /** The key is good for nothing from now on */
+    revokeApiKey(input: {
+            domainId: string;
+            keyId: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.revokeApiKey, input, options);
+    }
+
+    /** What was done to the domain, its roles and its keys, newest first */
+    listAudit(input: {
+            domainId: string;
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        }, options?: CallOptions): Promise<{
+        items: AuditEntry[];
+        nextCursor: string | null;
+    }> {
+        return this.call<{
+        items: AuditEntry[];
+        nextCursor: string | null;
+    }>(operations.listAudit, input, options);
+    }
+
+    /** All of listAudit's pages, fetched as they are read. */
+    allAudit(input: {
+            domainId: string;
+            limit?: number;
+        }, options?: CallOptions): AsyncGenerator<AuditEntry, void, undefined> {
+        return this.all<AuditEntry>(operations.listAudit, input, options);
     }
 
     /** A payment in minor units of an ISO 4217 currency. A card number in any field is refused */
