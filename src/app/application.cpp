@@ -12,8 +12,8 @@
 
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
-#include "data/embedded_passages.hpp"
 #include "data/domains.hpp"
+#include "data/embedded_passages.hpp"
 #include "data/schema.hpp"
 #include "health.hpp"
 #include "http/auth_routes.hpp"

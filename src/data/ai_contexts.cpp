@@ -153,12 +153,13 @@ awaitable<result<ValuePtr>> AiContexts::put(Key key, std::optional<std::int64_t>
 
 awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit, ValuePtr question) {
     if (!retriever_ || limit == 0 || !question || !window.content.open()) co_return;
-    auto found = co_await retriever_->retrieve({.domain = window.domain,
-                                                .conversation = window.conversation,
-                                                .execution = window.execution,
-                                                .text = std::string(text_at(*question, "text")),
-                                                .message = std::string(text_at(*question, "messageId")),
-                                                .limit = limit});
+    auto found =
+        co_await retriever_->retrieve({.domain = window.domain,
+                                       .conversation = window.conversation,
+                                       .execution = window.execution,
+                                       .text = std::string(text_at(*question, "text")),
+                                       .message = std::string(text_at(*question, "messageId")),
+                                       .limit = limit});
     if (!found) {
         window.passages_failed = found.error().code();
         co_return;

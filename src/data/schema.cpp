@@ -3,8 +3,8 @@
 
 #include "data/conversation_records.hpp"
 #include "data/domain_records.hpp"
-#include "data/idempotency_records.hpp"
 #include "data/embedding_records.hpp"
+#include "data/idempotency_records.hpp"
 #include "data/identity_records.hpp"
 #include "data/payment_records.hpp"
 #include "data/snapshot_records.hpp"

@@ -233,8 +233,8 @@ public:
 
     awaitable<result<void>> write_bulks(Bulks& bulks) {
         while (const Writes* bulk = bulks.next()) {
-            CO_TRY_VOID(co_await with_client(
-                [bulk](Client& client) { return write_bulk(client, *bulk); }));
+            CO_TRY_VOID(
+                co_await with_client([bulk](Client& client) { return write_bulk(client, *bulk); }));
         }
         co_return result<void>{};
     }

@@ -87,10 +87,9 @@ TEST_F(MongoChanges, what_another_program_writes_is_told) {
 }
 
 TEST_F(MongoChanges, a_change_is_given_at_once_and_not_when_the_wait_for_more_ends) {
-    MongoRecordChanges changes({.uri = adapter.uri_,
-                                .events = parcel_events,
-                                .await_max = std::chrono::seconds(60)},
-                               clock);
+    MongoRecordChanges changes(
+        {.uri = adapter.uri_, .events = parcel_events, .await_max = std::chrono::seconds(60)},
+        clock);
     must(context, changes.open({}));
     insert("a");
     const auto began = clock.monotonic();
