@@ -34,6 +34,8 @@ endfunction()
 # Every TEST() becomes a ctest of its own, named SUITE.sentence. With SERVERS the stack's servers run
 # (tests/CMakeLists.txt starts them), at ports that count from NETBUILD_TEST_PORT_BASE.
 include(GoogleTest)
+option(NETBUILD_SERVER_TESTS "tests with SERVERS too" ON)
+add_custom_target(netbuild_tests COMMENT "every test program")
 set(NETBUILD_TEST_PORT_BASE 26400 CACHE STRING "the servers of the tests listen from here on")
 function(netbuild_test name)
     cmake_parse_arguments(TEST "SERVERS" "LABEL;TIMEOUT_S" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
@@ -46,6 +48,10 @@ function(netbuild_test name)
     target_link_libraries(${name} PRIVATE ${TEST_ROOMS} ${TEST_LIBRARIES} GTest::gtest_main
                                           ${RAPIDCHECK_LIBRARY})
     target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    if(TEST_SERVERS AND NOT NETBUILD_SERVER_TESTS)
+        return()
+    endif()
+    add_dependencies(netbuild_tests ${name})
     set(properties LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT_S})
     if(TEST_SERVERS)
         list(APPEND properties FIXTURES_REQUIRED servers ENVIRONMENT
