@@ -17,7 +17,7 @@ SECONDS_MAX = 60
 # These do not end by themselves; the test has them running already, or ends them.
 ENDLESS = ("netbuild serve", "netbuild demo", "netbuild events --follow")
 # They change servers that other tests use, or need what is not here; each has a test of its own.
-ELSEWHERE = ("alter system", "pg_drop_replication_slot", "netbuild record", "netbuild deadletter")
+ELSEWHERE = ("alter system", "pg_drop_replication_slot", "netbuild record", "netbuild deadletter", "netbuild embeddings import")
 
 
 def commands(text):
