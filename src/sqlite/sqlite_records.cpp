@@ -386,7 +386,7 @@ private:
                     database.prepare(fmt::format("UPDATE {} SET {} = ? WHERE _id = ?",
                                                  quoted(collection.name), quoted(column))));
                 const Value* value = record->get_if<Object>()->find(column);
-                update.bind(1, value ? *value : Value());
+                if (value) update.bind(1, *value); // else null, as a new statement's parameters are
                 update.bind(2, std::string_view(id));
                 TRY_VOID(update.run());
             }

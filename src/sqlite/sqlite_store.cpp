@@ -323,7 +323,7 @@ private:
                     database.prepare(fmt::format("UPDATE {} SET {} = ? WHERE id = ?", layout.table,
                                                  sqlite::quoted(column))));
                 const Value* value = document->at_path(column);
-                update.bind(1, value ? *value : Value());
+                if (value) update.bind(1, *value); // else null, as a new statement's parameters are
                 update.bind(2, std::string_view(id));
                 TRY_VOID(update.run());
             }
