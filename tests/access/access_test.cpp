@@ -279,7 +279,7 @@ protected:
     data::EmbeddingCache cache{records, vector_folder, clock, context.get_executor(), {}};
     data::Embeddings embeddings{records, cache, clock, Random(1)};
     http::EmbeddingRoutes embedding_routes{embeddings};
-    http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
+    http::Routes routes{{queries, model, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};
 };

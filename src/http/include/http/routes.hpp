@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "feed/feed_reader.hpp"
 #include "http/call.hpp"
-#include "ports/event_bus.hpp"
 #include "query/query_service.hpp"
 
 namespace netbuild::http {
@@ -18,7 +18,6 @@ public:
     struct Ports {
         query::QueryService& queries;
         ReadModelClock& model;
-        EventBus& bus;
         Clock& clock;
         /// The body of GET /v1/sync.
         std::function<Value()> status;
@@ -28,8 +27,8 @@ public:
         std::function<std::string()> metrics;
         /// Null: http.auth is "none", and whoever reaches the port may do anything.
         Authenticator* authenticator = nullptr;
-        /// The stream of NetBuild's own data; null: nobody captures that.
-        EventBus* documents = nullptr;
+        /// Null: there is no /v1/events.
+        feed::EventFeed* feed = nullptr;
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -59,16 +58,7 @@ private:
     awaitable<result<Reply>> tasks(Call& call);
     awaitable<result<Reply>> definitions(Call& call);
     awaitable<result<Reply>> definition(Call& call);
-    /// How far a reader has come in either stream.
-    struct Place {
-        Position engine, documents;
-    };
-    awaitable<result<void>> follow(Place place, std::string room, Scope scope, Stream& stream);
-    awaitable<result<Position>> documents_start(std::string from, Position engine, Stream& stream);
-    [[nodiscard]] std::string place_text(const Place& place) const;
-    awaitable<result<void>> tell_removed(Place& place, Stream& stream);
-    awaitable<result<Position>> catch_up(Place place, const std::string& room, const Scope& scope,
-                                         Stream& stream);
+    awaitable<result<void>> follow(feed::Place place, feed::Interest interest, Stream& stream);
 
     Ports ports_;
     std::vector<Route> routes_;
