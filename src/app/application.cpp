@@ -23,6 +23,7 @@
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "base/position_header.hpp"
+#include "http/realtime_routes.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
 #include "model_clocks.hpp"
@@ -368,7 +369,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
-    const StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
+    StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
                                 impl.clock,       impl.verified,       impl.rates,
                                 slot_watch.get(), impl.record_progress};
     Metrics metrics(sources);
@@ -393,6 +394,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (roles.realtime)
         realtime.emplace(impl.configuration, impl.executor, impl.clock, events.feed, queries(),
                          conversations, token ? &auth : nullptr);
+    if (realtime) sources.realtime = &realtime->gateway();
     http::Routes routes({queries(), model, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
@@ -408,6 +410,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     snapshot_routes.add_to(routes);
     conversation_routes.add_to(routes);
     embedding_routes.add_to(routes);
+    std::optional<http::RealtimeRoutes> realtime_routes;
+    if (realtime) realtime_routes.emplace(realtime->gateway()).add_to(routes);
     http::Server::Options listener{
         .host = impl.configuration.text("http.host"),
         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),

@@ -95,6 +95,12 @@ awaitable<result<void>> EventFeed::catch_up(Source source) {
 }
 
 void EventFeed::add(Source source, StreamEventPtr event) {
+    if (place_.of(source).is_zero()) {
+        // The stream was empty, and may have been filled with only the newest of the store's.
+        auto [number, ordinal] = event->position;
+        ring_.begin(source, ordinal > 0 ? Position{number, ordinal - 1}
+                                        : Position{number - 1, Position::last_ordinal});
+    }
     place_.of(source) = event->position;
     auto payload = parse_json(event->payload);
     if (!payload) {

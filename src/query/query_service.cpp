@@ -128,7 +128,9 @@ awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::strin
 awaitable<result<std::vector<std::string>>> QueryService::execution_domains(std::string id,
                                                                             Scope scope) {
     CO_TRY(auto found, co_await find_instances(id, "executionId", scope));
-    if (found.empty()) CO_TRY(found, co_await find_instances(id, "processInstanceId", scope));
+    if (found.empty()) {
+        CO_TRY(found, co_await find_instances(id, "processInstanceId", scope));
+    }
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id);
     std::vector<std::string> domains;
     for (const ValuePtr& instance : found) {

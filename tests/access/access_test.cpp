@@ -51,7 +51,7 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "domainId") return std::string(domain);
     if (name == "executionId") return "order-" + std::string(domain);
     if (name == "definitionId") return "definition-" + std::string(domain);
-    if (name == "sessionId") return "none";
+    if (name == "sessionId" || name == "socketId") return "none";
     if (name == "paymentId") return "payment-" + std::string(domain);
     if (name == "taskId") return "task-" + std::string(domain);
     if (name == "snapshotId") return "snapshot-" + std::string(domain);

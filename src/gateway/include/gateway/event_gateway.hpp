@@ -24,7 +24,7 @@ struct GatewayOptions {
 };
 
 struct GatewayCounters {
-    std::uint64_t events = 0, deliveries = 0;
+    std::uint64_t events = 0;
     std::uint64_t subscribed = 0, refused_subscriptions = 0, refused_connections = 0;
     std::uint64_t resumed = 0, resumed_events = 0, not_resumed = 0, gaps = 0;
     std::uint64_t expired = 0, kicked = 0;
@@ -63,6 +63,7 @@ public:
 
     [[nodiscard]] const GatewayCounters& counters() const noexcept { return counters_; }
     [[nodiscard]] std::size_t size() const noexcept { return members_.size(); }
+    [[nodiscard]] const feed::EventRing& ring() const noexcept { return ports_.feed.ring(); }
     /// By id, behind `after`, up to `limit`.
     [[nodiscard]] std::vector<SocketInfo> sockets(std::string_view after, std::size_t limit) const;
     /// How many of this node's clients are in each room.
