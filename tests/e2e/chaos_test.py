@@ -45,6 +45,8 @@ class Worker:
         self.netbuild = Netbuild(through, name, mongodb=True, redis=True, environment={**TIMEOUTS, "MONGODB_URI": (
             f"{through['mongodb']}?directConnection=true")})
         self.netbuild.stack = stack  # for what goes past the gates
+        # What looks at the result is not hurried.
+        self.netbuild.cli_environment = {name: value for name, value in self.netbuild.environment.items() if name not in TIMEOUTS}
 
     def heal(self):
         for gate in self.gates.values():

@@ -162,7 +162,7 @@ class Netbuild:
             lines += ['[redis]', f'url = "{stack["redis"]}"']
         self.config = self.folder / "netbuild.toml"
         self.config.write_text("\n".join(lines) + "\n")
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = self.cli_environment = {**os.environ, **(environment or {})}
         self.api = Json(f"http://127.0.0.1:{self.port}")
 
     def start(self, wait_ready=True):
@@ -199,7 +199,7 @@ class Netbuild:
     def cli(self, *arguments):
         """Exit code and the JSON answer of a command."""
         out = subprocess.run([NETBUILD, *arguments, "--config", str(self.config), "--json"], capture_output=True,
-                             text=True, env=self.environment)
+                             text=True, env=self.cli_environment)
         lines = out.stdout.strip().splitlines()
         if not lines:
             raise Failed(f"netbuild {' '.join(arguments)}: {out.returncode} {out.stderr}")
