@@ -49,6 +49,10 @@ function(netbuild_test name)
     target_link_libraries(${name} PRIVATE ${TEST_ROOMS} ${TEST_LIBRARIES} GTest::gtest_main
                                           ${RAPIDCHECK_LIBRARY})
     target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    if(NETBUILD_SANITIZE)
+        # To optimize instrumented code takes as long again as to compile it. The rooms are worth it.
+        target_compile_options(${name} PRIVATE -O0)
+    endif()
     if(TEST_SERVERS AND NOT NETBUILD_SERVER_TESTS)
         return()
     endif()

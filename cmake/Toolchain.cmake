@@ -29,8 +29,6 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
 set(NETBUILD_SANITIZE "" CACHE STRING "sanitizers to build with, such as address,undefined")
 if(NETBUILD_SANITIZE)
-    # Instrumented code takes twice as long to optimize as to compile, and the tests mostly wait.
-    set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
     add_compile_options(-fsanitize=${NETBUILD_SANITIZE} -fno-sanitize-recover=all
                         -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${NETBUILD_SANITIZE})
