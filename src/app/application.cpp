@@ -402,7 +402,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                     impl_->progress, impl_->capturing);
                          },
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr,
-                         &events.feed});
+                         impl.documents_bus.get(),
+                         [this] { return impl_->record_progress.published; }, &events.feed});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);

@@ -215,8 +215,8 @@ TEST_F(Engines, what_is_queued_at_the_upgrade_goes_over_the_websocket) {
 TEST_F(Engines, a_probe_that_fails_leaves_the_polling_session_alone) {
     const auto session = open_polling();
     const std::string over = websocket + session.substr(polling.size());
-    for (const std::string bytes : {client_frame(0x81, "4hello"), client_frame(0x82, "x"),
-                                    client_frame(0x83, ""), client_frame(0x88, "")}) {
+    for (const std::string& bytes : {client_frame(0x81, "4hello"), client_frame(0x82, "x"),
+                                     client_frame(0x83, ""), client_frame(0x88, "")}) {
         auto socket = peer();
         ASSERT_EQ(socket.upgrade(over), 101);
         socket.text("2probe");

@@ -8,6 +8,7 @@
 
 #include "feed/feed_reader.hpp"
 #include "http/call.hpp"
+#include "ports/event_bus.hpp"
 #include "query/query_service.hpp"
 
 namespace netbuild::http {
@@ -27,6 +28,10 @@ public:
         std::function<std::string()> metrics;
         /// Null: http.auth is "none", and whoever reaches the port may do anything.
         Authenticator* authenticator = nullptr;
+        /// The stream of NetBuild's own data; null: nobody captures that.
+        EventBus* documents = nullptr;
+        /// How far this process's capture of it has come; zero or no function: it does not capture.
+        std::function<Position()> documents_published = {};
         /// Null: there is no /v1/events.
         feed::EventFeed* feed = nullptr;
     };
@@ -51,6 +56,7 @@ private:
                               std::map<std::string, std::string, std::less<>>& path) const;
     awaitable<result<Caller>> authenticate(const Rule& rule, std::string authorization);
     awaitable<result<Reply>> answer(Request request);
+    awaitable<result<void>> wait_for(const Call& call);
     awaitable<result<Reply>> executions(Call& call);
     awaitable<result<Reply>> batch_get(Call& call);
     awaitable<result<Reply>> execution(Call& call);
