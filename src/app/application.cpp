@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/position_header.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
 #include "data/domains.hpp"
@@ -22,7 +23,6 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
-#include "base/position_header.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
@@ -370,8 +370,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
     StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
-                                impl.clock,       impl.verified,       impl.rates,
-                                slot_watch.get(), impl.record_progress};
+                          impl.clock,       impl.verified,       impl.rates,
+                          slot_watch.get(), impl.record_progress};
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
     http::MemberRoutes member_routes(identity());

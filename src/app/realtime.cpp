@@ -100,8 +100,8 @@ Realtime::Realtime(const Configuration& configuration, const asio::any_io_execut
       drain_(configuration.duration("realtime.drain")),
       directory_(std::make_unique<StoredRooms>(queries, conversations)),
       sessions_(std::make_unique<gateway::MemorySessions>(
-          clock, gateway::MemorySessions::Options{
-                     .keep = configuration.duration("realtime.recovery")})) {
+          clock,
+          gateway::MemorySessions::Options{.keep = configuration.duration("realtime.recovery")})) {
     gateway::Authenticate authenticate;
     if (authenticator)
         authenticate = [authenticator](std::string authorization) {

@@ -292,11 +292,10 @@ std::string realtime_metrics(gateway::EventGateway& gateway) {
            "# TYPE netbuild_realtime_dropped_total counter\n";
     for (const auto& [reason, count] :
          {std::pair{"volatile", engine.dropped_volatile}, std::pair{"slow", engine.closed_slow},
-          std::pair{"silent", engine.closed_timeout},
-          std::pair{"protocol", engine.closed_protocol}, std::pair{"full", engine.refused_full},
-          std::pair{"limited", counters.limited_events},
-          std::pair{"unauthorized", own.refused_connections},
-          std::pair{"expired", own.expired}, std::pair{"kicked", own.kicked}})
+          std::pair{"silent", engine.closed_timeout}, std::pair{"protocol", engine.closed_protocol},
+          std::pair{"full", engine.refused_full}, std::pair{"limited", counters.limited_events},
+          std::pair{"unauthorized", own.refused_connections}, std::pair{"expired", own.expired},
+          std::pair{"kicked", own.kicked}})
         out += fmt::format("netbuild_realtime_dropped_total{{reason=\"{}\"}} {}\n", reason, count);
     return out;
 }

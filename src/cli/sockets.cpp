@@ -63,8 +63,8 @@ awaitable<result<void>> show(app::Application& application, std::string path,
 }
 
 awaitable<result<void>> kick(app::Application& application, std::string id, bool json) {
-    CO_TRY_VOID(co_await ask_as_admin(application, "DELETE",
-                                      "/v1/realtime/sockets/" + percent_encode(id)));
+    CO_TRY_VOID(
+        co_await ask_as_admin(application, "DELETE", "/v1/realtime/sockets/" + percent_encode(id)));
     if (json) print_json(Object{{"kicked", id}});
     co_return result<void>{};
 }
@@ -78,12 +78,12 @@ void add_sockets(Registry registry) {
     Registry nested{*command, registry.common, registry.chosen};
     nested.add("list", "all of them")->callback([registry] {
         registry.chosen = [registry] {
-            return run(registry.common, [json = registry.common.json](
-                                            app::Application& application) {
-                return show(application, "/v1/realtime/sockets",
-                            {"id", "subject", "address", "connectedAt", "rooms", "queuedBytes"},
-                            {"ID", "SUBJECT", "ADDRESS", "SINCE", "ROOMS", "QUEUED"}, json);
-            });
+            return run(
+                registry.common, [json = registry.common.json](app::Application& application) {
+                    return show(application, "/v1/realtime/sockets",
+                                {"id", "subject", "address", "connectedAt", "rooms", "queuedBytes"},
+                                {"ID", "SUBJECT", "ADDRESS", "SINCE", "ROOMS", "QUEUED"}, json);
+                });
         };
     });
     nested.add("rooms", "rooms, and how many clients are in each")->callback([registry] {

@@ -9,7 +9,9 @@
 namespace netbuild::feed {
 namespace {
 
-constexpr std::size_t page = 500, archive_page = 200;
+/// A stream that dropped what was not read yet is full of newer events: so is a page of it. It
+/// keeps more than a page, whatever its limit.
+constexpr std::size_t page = 100, archive_page = 200;
 /// A waiting reader of a stream looks up this often, so that a lost connection is noticed.
 constexpr std::chrono::seconds read_wait{5};
 constexpr std::chrono::milliseconds retry_interval{200};
@@ -60,17 +62,15 @@ awaitable<result<void>> EventFeed::step(Source source) {
         begun_[index] = true;
         changed_.notify_all();
     }
-    if (doubtful_[index]) CO_TRY_VOID(co_await catch_up(source));
     CO_TRY(const auto events, co_await bus(source)->read(place_.of(source), page, read_wait));
+    if (doubtful_[index] || events.size() == page) CO_TRY_VOID(co_await catch_up(source));
     for (const auto& event : events)
-        add(source, event);
+        if (event->position > place_.of(source)) add(source, event);
     if (!events.empty()) changed_.notify_all();
-    // Fell behind: the stream may be trimmed before it is read.
-    doubtful_[index] = events.size() == page;
     co_return result<void>{};
 }
 
-/// Reads what the stream has lost since the last read.
+/// What the stream does not have any more since the place, from the store.
 awaitable<result<void>> EventFeed::catch_up(Source source) {
     while (true) {
         Position& place = place_.of(source);
@@ -89,7 +89,11 @@ awaitable<result<void>> EventFeed::catch_up(Source source) {
             add(source, event);
             any = true;
         }
-        if (!any) co_return result<void>{};
+        if (!any) {
+            CO_TRY(const Position removed, co_await ports_.archive.removed_upto());
+            if (removed > place) add(source, gap_event(place, upto, "retention"));
+            co_return result<void>{};
+        }
         changed_.notify_all();
     }
 }

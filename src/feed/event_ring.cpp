@@ -135,9 +135,10 @@ std::vector<FeedEventPtr> EventRing::after(const Place& place, const Interest& i
         return found.size() < count;
     };
     if (interest.rooms.empty()) {
-        auto event = std::partition_point(
-            events_.begin(), events_.end(),
-            [&](const FeedEventPtr& each) { return place.covers(each->place); });
+        auto event =
+            std::partition_point(events_.begin(), events_.end(), [&](const FeedEventPtr& each) {
+                return place.covers(each->place);
+            });
         while (event != events_.end() && take(*event))
             ++event;
         return found;

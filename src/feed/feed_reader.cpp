@@ -68,8 +68,9 @@ awaitable<result<void>> FeedReader::older_of(Source source, std::vector<Delivery
         if (place < removed) found.push_back(gap(source, removed, "retention"));
     }
     const Position floor = feed_.ring().floor().of(source);
+    CO_TRY(const auto events, co_await bus.read(place, page, {}));
+    // Asked after the read: what it dropped before is noticed. Without any the store has them.
     CO_TRY(const Position first, co_await bus.first());
-    // Nothing older than the ring is there: then the store has it.
     const Position held = first.is_zero() ? floor : first;
     if (place.number + 1 < held.number) {
         const Position upto{held.number - 1, Position::last_ordinal};
@@ -78,14 +79,13 @@ awaitable<result<void>> FeedReader::older_of(Source source, std::vector<Delivery
             place = std::max(place, std::min(upto, floor));
             co_return result<void>{};
         }
-        CO_TRY(const auto events, co_await feed_.ports().archive.after(place, archive_page));
+        CO_TRY(const auto stored, co_await feed_.ports().archive.after(place, archive_page));
         const Position before = place;
-        for (const auto& event : events)
+        for (const auto& event : stored)
             if (event->position < held) take(source, event, found);
         if (place == before) place = std::max(place, std::min(upto, floor));
         co_return result<void>{};
     }
-    CO_TRY(const auto events, co_await bus.read(place, page, {}));
     for (const auto& event : events) {
         if (event->position > floor) break; // the ring has it
         take(source, event, found);

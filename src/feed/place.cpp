@@ -9,9 +9,7 @@ std::string_view source_name(Source source) noexcept {
     return source == Source::engine ? "engine" : "documents";
 }
 
-std::string to_string(const Place& place) {
-    return position_header(place.engine, place.documents);
-}
+std::string to_string(const Place& place) { return position_header(place.engine, place.documents); }
 
 result<Place> parse_place(std::string_view text, Position otherwise) {
     Place place;

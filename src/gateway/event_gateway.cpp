@@ -80,9 +80,8 @@ EventGateway::EventGateway(Ports ports, GatewayOptions options)
     nsp_->on("unsubscribe", [this](const SocketPtr& socket, realtime::Event event) {
         server_->spawn("unsubscribe", on_unsubscribe(socket, std::move(event)));
     });
-    ports_.feed.listen([this](const feed::FeedEvent& event, const Value& payload) {
-        on_event(event, payload);
-    });
+    ports_.feed.listen(
+        [this](const feed::FeedEvent& event, const Value& payload) { on_event(event, payload); });
 }
 
 EventGateway::~EventGateway() { ports_.feed.listen({}); }
@@ -154,8 +153,7 @@ void EventGateway::on_connection(const SocketPtr& socket) {
     const MemberPtr member = std::exchange(admitting_, nullptr);
     if (!member) return socket->disconnect(true);
     const Value handshake = socket->handshake();
-    if (const Value* address = handshake.at_path("address"))
-        member->address = address->string_or();
+    if (const Value* address = handshake.at_path("address")) member->address = address->string_or();
     member->connected_us = ports_.clock.utc_us();
     member->refresh_at = ports_.clock.monotonic() + options_.refresh;
     members_[socket.get()] = member;
@@ -175,7 +173,7 @@ void EventGateway::on_connection(const SocketPtr& socket) {
 Session EventGateway::leaving(const Member& member) const {
     Session session = member.session;
     if (member.replaying) return session;
-    Session::Left left{{}, ports_.feed.place()};
+    Session::Left left{member.sent, ports_.feed.place()};
     for (const auto& [name, room] : session.rooms)
         for (const auto& part : parts_of(name, room))
             if (const auto newest = newest_.find(part); newest != newest_.end())
@@ -246,8 +244,7 @@ void EventGateway::drop_forbidden(Member& member) {
     std::vector<std::string> gone;
     for (auto& [name, room] : member.session.rooms) {
         const bool own = name == "user:" + member.subject;
-        const Scope& scope =
-            name.starts_with("user:") && !own ? member.admin_scope : member.scope;
+        const Scope& scope = name.starts_with("user:") && !own ? member.admin_scope : member.scope;
         const auto parts = parts_of(name, room);
         const auto erased = std::erase_if(room.domains, [&](const std::string& domain) {
             return domain == every_domain ? !scope.all : !scope.admits(domain);
@@ -308,12 +305,12 @@ awaitable<result<std::vector<std::string>>> EventGateway::domains_for(MemberPtr 
         co_return domains;
     }
     case RoomName::Kind::execution:
-    case RoomName::Kind::conversation: break;
+    case RoomName::Kind::conversation:
+        break;
     }
     const auto kind = room.kind == RoomName::Kind::execution ? "execution" : "conversation";
     auto found = co_await ports_.directory.domains(room, member->scope);
-    if (!found && found.error().code() == ErrorCode::not_found)
-        co_return not_there(kind, room.id);
+    if (!found && found.error().code() == ErrorCode::not_found) co_return not_there(kind, room.id);
     if (found && member->scope.all) co_return of(member->scope);
     co_return found;
 }
@@ -370,17 +367,16 @@ awaitable<result<feed::Place>> EventGateway::unsubscribe(MemberPtr member, std::
 void EventGateway::answer(realtime::Event& event, const result<feed::Place>& outcome) {
     if (!outcome) {
         const Error& error = outcome.error();
-        event.reply({Object{{"ok", false},
-                            {"error", Object{{"code", code_name(error.code())},
-                                             {"message", error.message()}}}}});
+        event.reply({Object{
+            {"ok", false},
+            {"error", Object{{"code", code_name(error.code())}, {"message", error.message()}}}}});
         return;
     }
     Object position{{"engine", to_string(outcome->engine)}};
     if (ports_.feed.bus(feed::Source::documents))
         position.append("documents", to_string(outcome->documents));
-    event.reply({Object{{"ok", true},
-                        {"position", std::move(position)},
-                        {"offset", ports_.feed.text(*outcome)}}});
+    event.reply({Object{
+        {"ok", true}, {"position", std::move(position)}, {"offset", ports_.feed.text(*outcome)}}});
 }
 
 awaitable<result<void>> EventGateway::on_subscribe(SocketPtr socket, realtime::Event event) {
@@ -418,6 +414,11 @@ awaitable<result<void>> EventGateway::on_unsubscribe(SocketPtr socket, realtime:
 
 // --- events ---
 
+Value EventGateway::with_source(Value payload, feed::Source source) {
+    if (auto* object = payload.get_if<Object>()) object->set("source", source_name(source));
+    return payload;
+}
+
 void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) {
     ++counters_.events;
     if (event.is_gap()) return tell_gap(event);
@@ -432,9 +433,9 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
         if (!room.starts_with("domain:")) add(part_of(room, every_domain));
     }
     if (audience.rooms.empty()) return;
-    nsp_->broadcast({socketio::PacketType::event, nsp_->name(), {},
-                     Array{event.event->type, payload}},
-                    audience, ports_.feed.text(event.place));
+    nsp_->broadcast(
+        {socketio::PacketType::event, nsp_->name(), {}, Array{event.event->type, payload}},
+        audience, ports_.feed.text(event.place));
 }
 
 void EventGateway::tell_gap(const feed::FeedEvent& event) {
@@ -443,7 +444,7 @@ void EventGateway::tell_gap(const feed::FeedEvent& event) {
 }
 
 /// As its reader is told of it: which source, which of its rooms.
-void EventGateway::emit_gap(const Member& member, const feed::FeedEvent& event,
+void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event,
                             const feed::Place& after) {
     const auto socket = member.socket.lock();
     const auto gap = parse_json(event.event->payload);
@@ -456,6 +457,7 @@ void EventGateway::emit_gap(const Member& member, const feed::FeedEvent& event,
         rooms.emplace_back(room);
     told.append("rooms", std::move(rooms));
     ++counters_.gaps;
+    member.sent = member.sent.with(after);
     socket->emit({"gap", std::move(told), ports_.feed.text(after)});
 }
 
@@ -469,7 +471,8 @@ std::vector<SocketInfo> EventGateway::sockets(std::string_view after, std::size_
     for (const auto& [id, member] : by_id) {
         if (found.size() == limit) break;
         const auto socket = member->socket.lock();
-        SocketInfo info{std::string(id), member->subject, member->address, {},
+        SocketInfo info{std::string(id),      member->subject,
+                        member->address,      {},
                         member->connected_us, socket ? socket->queued_bytes() : 0,
                         member->replaying};
         for (const auto& [room, state] : member->session.rooms)

@@ -14,6 +14,8 @@ struct EventGateway::Member {
     Clock::duration recheck_at{}, refresh_at{};
     /// Where to go on, of one that came back.
     std::optional<feed::Place> resume_from;
+    /// The last place that it was given by a replay or a gap; live events: see `newest_`.
+    feed::Place sent;
     /// It is in no room of Socket.IO until it has what it missed.
     bool replaying = false;
     bool kicked = false, checking = false;

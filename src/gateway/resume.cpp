@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact resume: what a client missed in its rooms, once, in order, then live without hole or double.
-// A client that comes back is in no room of Socket.IO at first. It reads from its own place until it
-// has reached the newest event, and joins its rooms in the same turn of the loop.
+// Exact resume: what a client missed in its rooms, once, in order, then live without hole or
+// double. A client that comes back is in no room of Socket.IO at first. It reads from its own place
+// until it has reached the newest event, and joins its rooms in the same turn of the loop.
 #include "member.hpp"
 #include "resuming_adapter.hpp"
 #include "telemetry/log.hpp"
@@ -112,7 +112,7 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
     }
 }
 
-void EventGateway::deliver(const Member& member, const std::vector<feed::Delivery>& found,
+void EventGateway::deliver(Member& member, const std::vector<feed::Delivery>& found,
                            bool live_offsets) {
     const auto socket = member.socket.lock();
     if (!socket) return;
@@ -124,7 +124,9 @@ void EventGateway::deliver(const Member& member, const std::vector<feed::Deliver
         }
         auto payload = parse_json(event->event->payload);
         ++counters_.resumed_events;
-        socket->emit({event->event->type, payload ? std::move(*payload) : Value(Object{}),
+        member.sent = member.sent.with(place);
+        socket->emit({event->event->type,
+                      with_source(payload ? std::move(*payload) : Value(Object{}), event->source),
                       ports_.feed.text(place)});
     }
 }

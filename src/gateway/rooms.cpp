@@ -45,9 +45,8 @@ std::vector<std::string> parts_of(std::string_view room, const RoomState& state)
 }
 
 bool admits(const RoomState& state, std::string_view domain) {
-    return std::any_of(state.domains.begin(), state.domains.end(), [&](const auto& each) {
-        return each == every_domain || each == domain;
-    });
+    return std::any_of(state.domains.begin(), state.domains.end(),
+                       [&](const auto& each) { return each == every_domain || each == domain; });
 }
 
 } // namespace netbuild::gateway

@@ -15,12 +15,14 @@ result<feed::Place> place_at(const Value& value, std::string_view path) {
 Value to_value(const Session& session) {
     Object rooms;
     for (const auto& [name, room] : session.rooms)
-        rooms.append(name,
-                     Object{{"domains", Array(room.domains.begin(), room.domains.end())},
-                            {"since", to_string(room.since)}});
-    Object value{{"sid", session.sid},         {"pid", session.pid},
-                 {"subject", session.subject}, {"rooms", std::move(rooms)},
-                 {"start", to_string(session.start)}, {"generation", session.generation}};
+        rooms.append(name, Object{{"domains", Array(room.domains.begin(), room.domains.end())},
+                                  {"since", to_string(room.since)}});
+    Object value{{"sid", session.sid},
+                 {"pid", session.pid},
+                 {"subject", session.subject},
+                 {"rooms", std::move(rooms)},
+                 {"start", to_string(session.start)},
+                 {"generation", session.generation}};
     if (session.left)
         value.append("left", Object{{"sent", to_string(session.left->sent)},
                                     {"place", to_string(session.left->place)}});
@@ -92,8 +94,7 @@ void MemorySessions::forget(const std::string& pid) {
 void MemorySessions::drop_old() {
     while (!order_.empty()) {
         const auto oldest = sessions_.find(order_.begin()->second);
-        if (sessions_.size() <= options_.sessions_max &&
-            oldest->second.until > clock_.monotonic())
+        if (sessions_.size() <= options_.sessions_max && oldest->second.until > clock_.monotonic())
             return;
         order_.erase(order_.begin());
         sessions_.erase(oldest);

@@ -7,9 +7,10 @@ namespace netbuild::feed {
 namespace {
 
 FeedEventPtr at(std::uint64_t number, std::vector<std::string> rooms) {
-    return std::make_shared<const FeedEvent>(
-        FeedEvent{gateway::event_at({number, 0}, "acme", "a"), Source::engine, {{number, 0}, {}},
-                  std::move(rooms)});
+    return std::make_shared<const FeedEvent>(FeedEvent{gateway::event_at({number, 0}, "acme", "a"),
+                                                       Source::engine,
+                                                       {{number, 0}, {}},
+                                                       std::move(rooms)});
 }
 
 std::vector<std::uint64_t> numbers(const std::vector<FeedEventPtr>& events) {

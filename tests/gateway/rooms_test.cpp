@@ -65,11 +65,13 @@ TEST(Gateway, merges_the_streams_and_its_offset_names_a_place_in_both) {
     ASSERT_TRUE(client.subscribe("domain:acme"));
     world.append({event_at({3, 0}, "acme", "a")});
     EXPECT_EQ(client.read(1), 1u);
-    world.loop.run(World::append_to(world.documents, {event_at({7, 1}, "acme", "a", "message:created")}));
+    world.loop.run(
+        World::append_to(world.documents, {event_at({7, 1}, "acme", "a", "message:created")}));
     EXPECT_EQ(client.read(1), 1u);
     EXPECT_EQ(client.offset, R"(engine="3-0", documents="7-1")");
     client.drop();
-    world.loop.run(World::append_to(world.documents, {event_at({8, 0}, "acme", "a", "message:created")}));
+    world.loop.run(
+        World::append_to(world.documents, {event_at({8, 0}, "acme", "a", "message:created")}));
     world.append({event_at({4, 0}, "acme", "a")});
     ASSERT_TRUE(client.connect());
     EXPECT_EQ(client.read(2), 2u);

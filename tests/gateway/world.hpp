@@ -79,7 +79,11 @@ struct World {
     }
 
     EventGateway::Ports ports() {
-        return {loop.context.get_executor(), loop.clock, feed, directory, sessions,
+        return {loop.context.get_executor(),
+                loop.clock,
+                feed,
+                directory,
+                sessions,
                 [this](std::string authorization) { return caller(std::move(authorization)); }};
     }
     /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all.

@@ -105,8 +105,9 @@ private:
 
     // Events.
     void on_event(const feed::FeedEvent& event, const Value& payload);
+    [[nodiscard]] static Value with_source(Value payload, feed::Source source);
     void tell_gap(const feed::FeedEvent& event);
-    void emit_gap(const Member& member, const feed::FeedEvent& event, const feed::Place& after);
+    void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after);
 
     // Resume.
     asio::awaitable<std::optional<realtime::RecoveredSession>> restore(std::string pid,
@@ -114,8 +115,7 @@ private:
     [[nodiscard]] Session leaving(const Member& member) const;
     awaitable<result<void>> resume(MemberPtr member, feed::Place from);
     awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader, bool live_offsets);
-    void deliver(const Member& member, const std::vector<feed::Delivery>& found,
-                 bool live_offsets);
+    void deliver(Member& member, const std::vector<feed::Delivery>& found, bool live_offsets);
     [[nodiscard]] feed::Interest interest_of(const MemberPtr& member) const;
 
     Ports ports_;
