@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <fmt/ranges.h>
+
 namespace netbuild::realtime {
 namespace {
 
@@ -253,8 +255,8 @@ asio::awaitable<std::vector<std::string>> ClusterNode::name_missing(RequestPtr r
     if (request->nodes_answered >= request->nodes_expected) co_return std::vector<std::string>{};
     const auto now = context_.clock.monotonic();
     std::set<std::string> there;
-    if (auto members = co_await members()) {
-        there.insert(members->begin(), members->end());
+    if (const auto known = co_await members()) {
+        there.insert(known->begin(), known->end());
     } else {
         for (const auto& [uid, at] : heard_)
             if (now - at < heard_lifetime) there.insert(uid);
