@@ -13,6 +13,7 @@
 
 #include "app/realtime_cluster.hpp"
 #include "fake_namespace.hpp"
+#include "runtime/task_group.hpp"
 #include "wire/json.hpp"
 
 namespace {
