@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/realtime_cluster.hpp"
 
+#include <fmt/format.h>
+
 #include "redis/redis_cluster_bus.hpp"
 
 namespace netbuild::app {

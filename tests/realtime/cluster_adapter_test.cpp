@@ -7,7 +7,8 @@
 
 #include "fake_bus.hpp"
 #include "fake_namespace.hpp"
-#include "simulated_clock.hpp"
+#include "realtime/cluster_adapters.hpp"
+#include "sim/simulated_clock.hpp"
 #include "wire/redis_adapter_codec.hpp"
 
 namespace netbuild::realtime {
