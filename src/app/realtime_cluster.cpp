@@ -51,8 +51,7 @@ realtime::AdapterFactory RealtimeCluster::factory() {
         switch (options.adapter) {
         case RealtimeAdapter::redis:
             return realtime::redis_adapter(
-                local, context,
-                {.specific_response_channel = options.specific_response_channel});
+                local, context, {.specific_response_channel = options.specific_response_channel});
         case RealtimeAdapter::sharded:
             return realtime::sharded_adapter(
                 local, context,

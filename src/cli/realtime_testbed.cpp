@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bare Socket.IO server with the handlers that the official suites, the bench and the tests of a
-// mixed cluster expect: what they measure and compare is the product's own server.
+// The bare Socket.IO server with the handlers that the official suites, the bench and the tests of
+// a mixed cluster expect: what they measure and compare is the product's own server.
 #include "command.hpp"
 
 #include <csignal>
@@ -128,26 +128,30 @@ private:
     using SocketPointer = std::shared_ptr<Socket>;
 
     void prepare(Namespace& nsp) {
-        nsp.on_connection([](const SocketPointer& socket) { socket->emit({"auth", socket->auth()}); });
+        nsp.on_connection(
+            [](const SocketPointer& socket) { socket->emit({"auth", socket->auth()}); });
         nsp.on_disconnecting([&nsp](Socket& socket, std::string_view reason) {
             Audience watchers;
             watchers.rooms = {"watch"};
             watchers.except = {socket.id()};
-            nsp.broadcast({PacketType::event, nsp.name(), {},
+            nsp.broadcast({PacketType::event,
+                           nsp.name(),
+                           {},
                            Array{"left", socket.id(), reason, values(socket.rooms())}},
                           watchers);
         });
-        nsp.on_server_event("hello", [this, &nsp](Array arguments, const Namespace::Answer& answer) {
-            arguments.insert(arguments.begin(), "hello");
-            nsp.broadcast({PacketType::event, nsp.name(), {}, std::move(arguments)}, {});
-            if (answer) answer("hi-from-" + port_);
-        });
+        nsp.on_server_event(
+            "hello", [this, &nsp](Array arguments, const Namespace::Answer& answer) {
+                arguments.insert(arguments.begin(), "hello");
+                nsp.broadcast({PacketType::event, nsp.name(), {}, std::move(arguments)}, {});
+                if (answer) answer("hi-from-" + port_);
+            });
         echoes(nsp);
         rooms(nsp);
         nsp.on("delay", [this](const SocketPointer&, Event event) {
             if (event.arguments.empty()) return;
-            const auto time = std::clamp<std::int64_t>(event.arguments[0].integer_or(), 0,
-                                                       delay_max_ms);
+            const auto time =
+                std::clamp<std::int64_t>(event.arguments[0].integer_or(), 0, delay_max_ms);
             Value value = event.arguments.size() > 1 ? event.arguments[1] : Value();
             static_cast<void>(server_.call_after(
                 std::chrono::milliseconds(time),
@@ -174,9 +178,8 @@ private:
             event.arguments.insert(event.arguments.begin(), "message-back");
             socket->emit(std::move(event.arguments));
         });
-        nsp.on("message-with-ack", [](const SocketPointer&, Event event) {
-            event.reply(std::move(event.arguments));
-        });
+        nsp.on("message-with-ack",
+               [](const SocketPointer&, Event event) { event.reply(std::move(event.arguments)); });
         nsp.on("echo", [](const SocketPointer&, Event event) {
             if (!event.arguments.empty()) event.reply({std::move(event.arguments[0])});
         });
@@ -252,10 +255,9 @@ private:
         if (op == "emit") {
             nsp.emit(std::move(audience), args);
         } else if (op == "emitWithAck") {
-            co_return answered(
-                co_await adapter.broadcast_with_ack({PacketType::event, nsp.name(), {}, args},
-                                                    std::move(audience)),
-                same);
+            co_return answered(co_await adapter.broadcast_with_ack(
+                                   {PacketType::event, nsp.name(), {}, args}, std::move(audience)),
+                               same);
         } else if (op == "fetchSockets") {
             co_return answered(co_await adapter.fetch_sockets(std::move(audience)), described);
         } else if (op == "socketsJoin") {
@@ -362,7 +364,7 @@ awaitable<result<void>> serve(Options options, Clock& clock) {
     app::RealtimeCluster cluster(executor, clock, cluster_options(options, adapter));
     CO_TRY_VOID(cluster.start());
     settings.adapter = adapter_factory(options, cluster, adapter, clock);
-    const auto served = co_await serve_sockets(options, clock, std::move(settings));
+    auto served = co_await serve_sockets(options, clock, std::move(settings));
     co_await cluster.stop();
     co_return served;
 }

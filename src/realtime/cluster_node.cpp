@@ -238,9 +238,9 @@ asio::awaitable<result<std::vector<std::string>>> ClusterNode::all_rooms() {
     CO_TRY_VOID(co_await ask(request, std::move(message), request_timeout_));
     if (!request->complete()) {
         const auto missing = co_await name_missing(request);
-        co_return fail(ErrorCode::deadline_exceeded,
-                       fmt::format("nodes that did not tell their rooms: {}",
-                                   fmt::join(missing, ", ")));
+        co_return fail(
+            ErrorCode::deadline_exceeded,
+            fmt::format("nodes that did not tell their rooms: {}", fmt::join(missing, ", ")));
     }
     std::set<std::string> rooms(request->rooms.begin(), request->rooms.end());
     for (std::string& room : local_.rooms())
@@ -270,9 +270,8 @@ asio::awaitable<std::vector<std::string>> ClusterNode::name_missing(RequestPtr r
         return found == heard_.end() ? Clock::duration::min() : found->second;
     };
     std::vector<std::string> names(there.begin(), there.end());
-    std::sort(names.begin(), names.end(), [&](const auto& a, const auto& b) {
-        return last_heard(a) < last_heard(b);
-    });
+    std::sort(names.begin(), names.end(),
+              [&](const auto& a, const auto& b) { return last_heard(a) < last_heard(b); });
     // Who has said something since it was asked is alive, and an unsigned answer may be its.
     while (names.size() > missing && last_heard(names.back()) >= request->since)
         names.pop_back();
@@ -284,9 +283,9 @@ asio::awaitable<std::vector<std::string>> ClusterNode::name_missing(RequestPtr r
 void ClusterNode::heard_of(const std::string& uid) {
     if (uid.empty() || uid == uid_ || uid == emitter_uid) return;
     if (heard_.size() >= heard_max && !heard_.contains(uid)) {
-        heard_.erase(std::min_element(heard_.begin(), heard_.end(), [](const auto& a, const auto& b) {
-            return a.second < b.second;
-        }));
+        heard_.erase(
+            std::min_element(heard_.begin(), heard_.end(),
+                             [](const auto& a, const auto& b) { return a.second < b.second; }));
     }
     heard_.insert_or_assign(uid, context_.clock.monotonic());
 }

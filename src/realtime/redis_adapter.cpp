@@ -44,8 +44,8 @@ private:
     void on_broadcast(std::string_view channel, std::string_view bytes) {
         // `socket.io#/#room#`: what is for a room that is not here is not read any further.
         if (channel.size() > broadcasts_.size()) {
-            const auto room = channel.substr(broadcasts_.size(),
-                                             channel.size() - broadcasts_.size() - 1);
+            const auto room =
+                channel.substr(broadcasts_.size(), channel.size() - broadcasts_.size() - 1);
             if (!local_.has_room(room)) return;
         }
         if (auto message = accepted(socketio::decode_redis_broadcast(bytes)))
@@ -69,7 +69,8 @@ private:
     void answer(const ClusterMessage& request, ClusterMessage message) override {
         const auto bytes = sendable(socketio::encode_redis_message(message));
         if (!bytes) return;
-        // Node's answers to serverSideEmit go to all, whatever the option says; who asked hears both.
+        // Node's answers to serverSideEmit go to all, whatever the option says; who asked hears
+        // both.
         const bool own_channel = options_.specific_response_channel && !request.uid.empty() &&
                                  message.type != MessageType::server_side_emit_answer;
         context_.bus.publish(ClusterBus::Kind::channel,
@@ -78,8 +79,8 @@ private:
 
     /// Every node, Node's too, listens on an answer channel of its own, so the server knows them.
     asio::awaitable<result<std::vector<std::string>>> members() override {
-        CO_TRY(const auto channels, co_await context_.bus.channels(ClusterBus::Kind::channel,
-                                                                   glob_of(answers_) + "*#"));
+        CO_TRY(const auto channels,
+               co_await context_.bus.channels(ClusterBus::Kind::channel, glob_of(answers_) + "*#"));
         co_return uids_in(channels, answers_, uid_characters);
     }
     std::string new_request_id() override { return short_id(context_.random, uid_characters); }

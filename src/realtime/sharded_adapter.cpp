@@ -49,8 +49,8 @@ public:
 
     void room_opened(std::string_view room) override {
         if (!has_channel(room) || rooms_.contains(room)) return;
-        rooms_.emplace(room, context_.bus.subscribe(ClusterBus::Kind::shard, channel_of(room),
-                                                    listener()));
+        rooms_.emplace(
+            room, context_.bus.subscribe(ClusterBus::Kind::shard, channel_of(room), listener()));
     }
     void room_closed(std::string_view room) override {
         const auto found = rooms_.find(room);
@@ -80,8 +80,8 @@ private:
     }
 
     void send(ClusterMessage message) override {
-        const auto bytes = sendable(socketio::encode_cluster_message(
-            message, socketio::ClusterForm::json_unless_binary));
+        const auto bytes = sendable(
+            socketio::encode_cluster_message(message, socketio::ClusterForm::json_unless_binary));
         if (!bytes) return;
         const auto& rooms = message.audience.rooms;
         // With an answer to come, all nodes count: that goes to the channel of all.
@@ -91,16 +91,16 @@ private:
                              to_room ? channel_of(rooms.front()) : channel_, *bytes);
     }
     void answer(const ClusterMessage& request, ClusterMessage message) override {
-        const auto bytes = sendable(socketio::encode_cluster_message(
-            message, socketio::ClusterForm::json_unless_binary));
-        if (bytes)
-            context_.bus.publish(ClusterBus::Kind::shard, channel_of(request.uid), *bytes);
+        const auto bytes = sendable(
+            socketio::encode_cluster_message(message, socketio::ClusterForm::json_unless_binary));
+        if (bytes) context_.bus.publish(ClusterBus::Kind::shard, channel_of(request.uid), *bytes);
     }
     /// A room's name may look like a uid: that one was never heard of as a node.
     asio::awaitable<result<std::vector<std::string>>> members() override {
-        CO_TRY(const auto channels, co_await context_.bus.channels(
-                                        ClusterBus::Kind::shard,
-                                        glob_of(channel_) + std::string(uid_characters, '?') + "#"));
+        CO_TRY(const auto channels,
+               co_await context_.bus.channels(ClusterBus::Kind::shard,
+                                              glob_of(channel_) + std::string(uid_characters, '?') +
+                                                  "#"));
         auto uids = uids_in(channels, channel_, uid_characters);
         std::erase_if(uids, [&](const std::string& uid) {
             return rooms_.contains(uid) ||

@@ -42,8 +42,8 @@ public:
     StreamsAdapter(LocalNamespace& local, AdapterContext context, StreamsAdapterOptions options)
         : ClusterNode(local, context, hex_id(context.random), options.request_timeout),
           options_(std::move(options)),
-          stream_(socketio::stream_of_namespace(options_.stream, local.name(),
-                                                options_.stream_count)),
+          stream_(
+              socketio::stream_of_namespace(options_.stream, local.name(), options_.stream_count)),
           channel_(fmt::format("{}#{}#", options_.prefix, local.name())),
           moved_(context.executor) {}
     ~StreamsAdapter() override {
@@ -62,7 +62,8 @@ public:
             stream_, [this](const ClusterBus::Entry& entry) { on_entry(entry); });
         if (!following) co_return std::move(following).error();
         following_ = std::move(*following);
-        if (position_ == EntryId{}) position_ = parse_entry_id(following_->after).value_or(EntryId{});
+        if (position_ == EntryId{})
+            position_ = parse_entry_id(following_->after).value_or(EntryId{});
         co_return result<void>{};
     }
     asio::awaitable<void> stop() override {
@@ -123,8 +124,7 @@ private:
             const std::string begin = pages == 0 ? last : "(" + last;
             const std::string end = fmt::format("{}-{}", position_.ms, position_.sequence);
             const auto cut = position_;
-            const auto entries =
-                co_await context_.bus.range(stream_, begin, end, page_entries);
+            const auto entries = co_await context_.bus.range(stream_, begin, end, page_entries);
             if (!entries) co_return false;
             if (pages++ == 0 && (entries->empty() || entries->front().id != offset))
                 co_return false;
@@ -165,8 +165,8 @@ private:
     void on_entry(const ClusterBus::Entry& entry) {
         if (const auto id = parse_entry_id(entry.id)) position_ = *id;
         // Other namespaces' entries are not decoded.
-        const bool ours = std::any_of(
-            entry.fields.begin(), entry.fields.end(), [&](const auto& field) {
+        const bool ours =
+            std::any_of(entry.fields.begin(), entry.fields.end(), [&](const auto& field) {
                 return field.first == "nsp" && field.second == local_.name();
             });
         if (ours) {
@@ -179,22 +179,21 @@ private:
     /// What has an answer, and serverSideEmit, goes over Pub/Sub.
     void send(ClusterMessage message) override {
         if (message.request_id || message.type == MessageType::server_side_emit) {
-            if (const auto bytes = sendable(socketio::encode_cluster_message(
-                    message, socketio::ClusterForm::msgpack)))
+            if (const auto bytes = sendable(
+                    socketio::encode_cluster_message(message, socketio::ClusterForm::msgpack)))
                 context_.bus.publish(ClusterBus::Kind::channel, channel_, *bytes);
             return;
         }
         auto fields = sendable(socketio::encode_stream_entry(message));
         if (!fields) return apply(message);
-        context_.bus.append(
-            stream_, options_.length_max, std::move(*fields),
-            [this, alive = std::weak_ptr(here_), message = std::move(message)](
-                const result<std::string>& id) {
-                // Not added: the others do not get it, but the sockets here do. If it may have
-                // been, the stream tells.
-                if (id || id.error().code() == ErrorCode::outcome_unknown) return;
-                if (!alive.expired()) apply(message);
-            });
+        context_.bus.append(stream_, options_.length_max, std::move(*fields),
+                            [this, alive = std::weak_ptr(here_),
+                             message = std::move(message)](const result<std::string>& id) {
+                                // Not added: the others do not get it, but the sockets here do. If
+                                // it may have been, the stream tells.
+                                if (id || id.error().code() == ErrorCode::outcome_unknown) return;
+                                if (!alive.expired()) apply(message);
+                            });
     }
     [[nodiscard]] bool effects_by_echo() const override { return true; }
     void answer(const ClusterMessage& request, ClusterMessage message) override {

@@ -24,7 +24,9 @@ constexpr std::string_view read_count = "100";
 constexpr auto refresh_interval = std::chrono::milliseconds(100);
 
 std::string_view subscribe_command(Kind kind) {
-    return kind == Kind::channel ? "SUBSCRIBE" : kind == Kind::pattern ? "PSUBSCRIBE" : "SSUBSCRIBE";
+    return kind == Kind::channel   ? "SUBSCRIBE"
+           : kind == Kind::pattern ? "PSUBSCRIBE"
+                                   : "SSUBSCRIBE";
 }
 std::string_view unsubscribe_command(Kind kind) {
     return kind == Kind::channel   ? "UNSUBSCRIBE"
@@ -111,7 +113,8 @@ public:
         if (const auto found = commands_.find(address); found != commands_.end())
             return found->second;
         if (commands_.size() >= links_max) return nullptr;
-        auto link = make_link(address, {.on_ready = [this] { refresh(); }, .on_lost =
+        auto link = make_link(address, {.on_ready = [this] { refresh(); },
+                                        .on_lost =
                                             [this] {
                                                 ++counters_.connections_lost;
                                                 changed_.notify_all();
@@ -124,13 +127,14 @@ public:
         if (const auto found = listening_.find(address); found != listening_.end())
             return found->second;
         if (listening_.size() >= links_max) return nullptr;
-        auto link = make_link(address, {.on_ready = [this, address] { resubscribe(address); },
-                                        .on_lost =
-                                            [this, address] {
-                                                ++counters_.connections_lost;
-                                                forget_subscriptions(address);
-                                            },
-                                        .on_push = [this, address](Reply& r) { push(address, r); }});
+        auto link =
+            make_link(address, {.on_ready = [this, address] { resubscribe(address); },
+                                .on_lost =
+                                    [this, address] {
+                                        ++counters_.connections_lost;
+                                        forget_subscriptions(address);
+                                    },
+                                .on_push = [this, address](Reply& r) { push(address, r); }});
         listening_.emplace(address, link);
         return link;
     }
@@ -279,9 +283,8 @@ public:
         auto masters = topology_.masters();
         if (masters.empty()) masters.emplace_back();
         for (const std::string& master : masters) {
-            CO_TRY(Reply reply,
-                   co_await call_on(master.empty() ? nullptr : command_link(master), std::nullopt,
-                                    command, 1));
+            CO_TRY(Reply reply, co_await call_on(master.empty() ? nullptr : command_link(master),
+                                                 std::nullopt, command, 1));
             replies.push_back(std::move(reply));
         }
         co_return replies;
@@ -472,9 +475,8 @@ public:
     // Streams.
 
     void follow_next(const std::shared_ptr<Follower>& follower) {
-        const std::string command =
-            resp::command({"XREAD", "BLOCK", block_ms, "COUNT", read_count, "STREAMS",
-                           follower->stream, follower->last});
+        const std::string command = resp::command({"XREAD", "BLOCK", block_ms, "COUNT", read_count,
+                                                   "STREAMS", follower->stream, follower->last});
         follower->link->send(command, [this, follower](result<Reply> reply) {
             if (!reply || follower->closed) return; // on_ready begins again
             if (reply->is_error()) return moved(follower, reply->text);
@@ -504,24 +506,25 @@ public:
         const std::string owner = topology_.is_cluster()
                                       ? topology_.owner(resp::slot_of(follower->stream))
                                       : std::string();
-        follower->link = make_link(
-            owner.empty() ? seed_.text() : owner,
-            {.on_ready = [this, weak = std::weak_ptr(follower)] {
-                const auto ready = weak.lock();
-                if (!ready || ready->closed) return;
-                if (!ready->last.empty()) return follow_next(ready);
-                ready->link->send(
-                    resp::command({"XREVRANGE", ready->stream, "+", "-", "COUNT", "1"}),
-                    [this, ready](result<Reply> reply) {
-                        if (!reply) return;
-                        if (reply->is_error()) return moved(ready, reply->text);
-                        ready->last = reply->elements.empty() || reply->elements[0].elements.empty()
+        follower->link =
+            make_link(owner.empty() ? seed_.text() : owner,
+                      {.on_ready = [this, weak = std::weak_ptr(follower)] {
+                          const auto ready = weak.lock();
+                          if (!ready || ready->closed) return;
+                          if (!ready->last.empty()) return follow_next(ready);
+                          ready->link->send(
+                              resp::command({"XREVRANGE", ready->stream, "+", "-", "COUNT", "1"}),
+                              [this, ready](result<Reply> reply) {
+                                  if (!reply) return;
+                                  if (reply->is_error()) return moved(ready, reply->text);
+                                  ready->last =
+                                      reply->elements.empty() || reply->elements[0].elements.empty()
                                           ? "0-0"
                                           : reply->elements[0].elements[0].text;
-                        ready->known.notify_all();
-                        follow_next(ready);
-                    });
-            }});
+                                  ready->known.notify_all();
+                                  follow_next(ready);
+                              });
+                      }});
     }
     static void close(Follower& follower) {
         follower.closed = true;
@@ -617,8 +620,7 @@ awaitable<result<std::size_t>> RedisClusterBus::subscribers(Kind kind, std::stri
     co_return count;
 }
 
-awaitable<result<std::vector<std::string>>> RedisClusterBus::channels(Kind kind,
-                                                                      std::string glob) {
+awaitable<result<std::vector<std::string>>> RedisClusterBus::channels(Kind kind, std::string glob) {
     const std::string_view which = kind == Kind::shard ? "SHARDCHANNELS" : "CHANNELS";
     CO_TRY(std::vector<Reply> replies,
            co_await impl_->call_all(resp::command({"PUBSUB", which, glob})));
@@ -664,10 +666,9 @@ void RedisClusterBus::unfollow(Subscription subscription) { impl_->unfollow(subs
 
 awaitable<result<std::vector<ClusterBus::Entry>>>
 RedisClusterBus::range(std::string stream, std::string from, std::string to, std::size_t count) {
-    CO_TRY(Reply reply,
-           co_await impl_->call(resp::slot_of(stream),
-                                resp::command({"XRANGE", stream, from, to, "COUNT",
-                                               std::to_string(count)})));
+    CO_TRY(Reply reply, co_await impl_->call(resp::slot_of(stream),
+                                             resp::command({"XRANGE", stream, from, to, "COUNT",
+                                                            std::to_string(count)})));
     std::vector<Entry> entries;
     for (Reply& each : reply.elements)
         if (auto entry = to_entry(each)) entries.push_back(std::move(*entry));

@@ -91,7 +91,11 @@ struct RedisLink::State {
     };
 
     State(asio::any_io_executor e, Clock& c, RedisAddress a, Limits l, Events v)
-        : executor(std::move(e)), clock(c), address(std::move(a)), limits(l), events(std::move(v)) {}
+        : executor(std::move(e)),
+          clock(c),
+          address(std::move(a)),
+          limits(l),
+          events(std::move(v)) {}
 
     asio::any_io_executor executor;
     Clock& clock;
@@ -180,14 +184,13 @@ void RedisLink::flush() {
     const auto transport = state.transport;
     // The bytes belong to the operation: it may end after its connection was given up.
     const auto bytes = std::make_shared<std::string>(std::exchange(state.queued, {}));
-    transport->write(asio::buffer(*bytes),
-                     [link = shared_from_this(), transport, bytes](boost::system::error_code ec,
-                                                                   std::size_t) {
-                         if (transport != link->state_->transport) return;
-                         link->state_->writing = false;
-                         if (ec) return transport->close();
-                         link->flush();
-                     });
+    transport->write(asio::buffer(*bytes), [link = shared_from_this(), transport,
+                                            bytes](boost::system::error_code ec, std::size_t) {
+        if (transport != link->state_->transport) return;
+        link->state_->writing = false;
+        if (ec) return transport->close();
+        link->flush();
+    });
 }
 
 awaitable<result<void>> RedisLink::State::connect() {
@@ -246,8 +249,7 @@ void RedisLink::State::greet(const std::shared_ptr<RedisLink>& link) {
             step({"AUTH", address.user, address.password}, false, false);
         }
     }
-    if (address.database != 0)
-        step({"SELECT", std::to_string(address.database)}, false, false);
+    if (address.database != 0) step({"SELECT", std::to_string(address.database)}, false, false);
     step({"CLIENT", "SETNAME", "netbuild-cluster"}, true, true);
     link->flush();
 }
@@ -268,8 +270,8 @@ awaitable<result<void>> RedisLink::State::read() {
     const auto reading = transport;
     std::string chunk(read_bytes, '\0');
     while (true) {
-        const auto [ec, size] = co_await reading->read_some(
-            asio::buffer(chunk), asio::as_tuple(asio::use_awaitable));
+        const auto [ec, size] =
+            co_await reading->read_some(asio::buffer(chunk), asio::as_tuple(asio::use_awaitable));
         if (ec)
             co_return fail(ErrorCode::unavailable,
                            fmt::format("Redis {}: {}", address.text(), ec.message()));

@@ -269,8 +269,8 @@ std::string stream_of_namespace(std::string_view name, std::string_view nsp, std
     std::uint32_t hash = 0;
     for (const char c : nsp)
         hash = hash * 31 + static_cast<unsigned char>(c);
-    const auto place =
-        static_cast<std::int64_t>(static_cast<std::int32_t>(hash)) % static_cast<std::int64_t>(count);
+    const auto place = static_cast<std::int64_t>(static_cast<std::int32_t>(hash)) %
+                       static_cast<std::int64_t>(count);
     return fmt::format("{}-{}", name, place);
 }
 

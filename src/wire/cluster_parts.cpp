@@ -48,8 +48,8 @@ std::optional<std::int64_t> whole_number(const Value& value) {
 
 result<Value> parse_message(std::string_view bytes) {
     if (bytes.size() > cluster_message_bytes_max)
-        return wrong_shape(fmt::format("{} bytes, the limit is {}", bytes.size(),
-                                       cluster_message_bytes_max));
+        return wrong_shape(
+            fmt::format("{} bytes, the limit is {}", bytes.size(), cluster_message_bytes_max));
     constexpr int depth_max = cluster_data_depth_max + wrapping_levels;
     result<Value> value = bytes.starts_with('{')
                               ? parse_canonical_json(bytes, depth_max)

@@ -182,8 +182,8 @@ private:
             if (length != 8) return Value(Binary{std::string(bytes)});
             return Value(Date{static_cast<std::int64_t>(big_endian(bytes))});
         }
-        return Value(Array{Value(static_cast<std::int32_t>(type)),
-                           Value(Binary{std::string(bytes)})});
+        return Value(
+            Array{Value(static_cast<std::int32_t>(type)), Value(Binary{std::string(bytes)})});
     }
 
     static std::uint64_t big_endian(std::string_view bytes) {
@@ -312,9 +312,9 @@ struct Writer {
 
 result<Value> parse_msgpack(std::string_view bytes, const MsgpackLimits& limits) {
     if (bytes.size() > limits.bytes_max)
-        return fail(ErrorCode::payload_too_large,
-                    fmt::format("MessagePack: {} bytes, the limit is {}", bytes.size(),
-                                limits.bytes_max));
+        return fail(
+            ErrorCode::payload_too_large,
+            fmt::format("MessagePack: {} bytes, the limit is {}", bytes.size(), limits.bytes_max));
     return Parser(bytes, limits).whole();
 }
 

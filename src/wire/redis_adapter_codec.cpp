@@ -75,8 +75,8 @@ result<void> read_request(ClusterMessage& message, RedisType type, Value& body) 
     default:
         return wrong_shape(fmt::format("no request has the type {}", std::int64_t{type}));
     }
-    const bool answered = type != remote_join && type != remote_leave && type != remote_disconnect &&
-                          type != server_side_emit;
+    const bool answered = type != remote_join && type != remote_leave &&
+                          type != remote_disconnect && type != server_side_emit;
     if (answered && !message.request_id) return wrong_shape("a request has no id");
     return {};
 }

@@ -59,14 +59,17 @@ protected:
     template <class T>
     result<T> outcome(awaitable<result<T>> task) {
         std::optional<result<T>> found;
-        asio::co_spawn(context, std::move(task),
-                       [&](std::exception_ptr, result<T> value) { found.emplace(std::move(value)); });
+        asio::co_spawn(context, std::move(task), [&](std::exception_ptr, result<T> value) {
+            found.emplace(std::move(value));
+        });
         if (!clock.run_until([&] { return found.has_value(); }, 1h))
             return fail(ErrorCode::internal, "it never ended");
         return std::move(*found);
     }
     void must(awaitable<result<void>> task) { ASSERT_TRUE(outcome(std::move(task))); }
-    void settle() { clock.run_until([] { return false; }, 1ms); }
+    void settle() {
+        clock.run_until([] { return false; }, 1ms);
+    }
     static socketio::Packet event(const char* name) {
         return {.nsp = "/", .data = Array{Value(name)}};
     }
@@ -103,7 +106,8 @@ TEST_P(ClusterAdapters, requests_gather_what_every_node_has) {
     ASSERT_TRUE(sockets);
     EXPECT_EQ(sockets->items.size(), 2u);
     EXPECT_FALSE(sockets->timed_out);
-    const auto acks = outcome(b.adapter->broadcast_with_ack(event("q"), {.flags = {.timeout = 100ms}}));
+    const auto acks =
+        outcome(b.adapter->broadcast_with_ack(event("q"), {.flags = {.timeout = 100ms}}));
     ASSERT_TRUE(acks);
     EXPECT_EQ(acks->items.size(), 3u);
     const auto answers = outcome(c.adapter->server_side_emit_with_ack({Value("hello")}));
@@ -142,7 +146,8 @@ TEST_P(ClusterAdapters, a_socket_that_does_not_answer_costs_only_its_answer) {
     Node a(*this), b(*this);
     a.local.add("a1", {});
     b.local.add("mute", {});
-    const auto acks = outcome(a.adapter->broadcast_with_ack(event("q"), {.flags = {.timeout = 100ms}}));
+    const auto acks =
+        outcome(a.adapter->broadcast_with_ack(event("q"), {.flags = {.timeout = 100ms}}));
     ASSERT_TRUE(acks);
     EXPECT_TRUE(acks->timed_out);
     EXPECT_EQ(acks->items, std::vector<Value>{Value("a1")});
@@ -152,7 +157,8 @@ TEST_P(ClusterAdapters, a_socket_that_does_not_answer_costs_only_its_answer) {
 TEST_P(ClusterAdapters, malformed_messages_are_counted_and_change_nothing) {
     Node a(*this);
     a.local.add("a1", {});
-    for (const auto* text : {"", "{", "{}", "[]", R"({"type":4})", "\x93", R"({"type":5,"opts":7})"})
+    for (const auto* text :
+         {"", "{", "{}", "[]", R"({"type":4})", "\x93", R"({"type":5,"opts":7})"})
         bus.inject_everywhere(text);
     settle();
     EXPECT_GT(counters.malformed, 6u);

@@ -31,16 +31,16 @@ std::vector<std::string> names(const Object& request, std::string_view key) {
     return found;
 }
 
-Array to_array(const std::vector<std::string>& texts) {
-    return {texts.begin(), texts.end()};
-}
+Array to_array(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
 
 template <class T>
 Value item(const T& value) {
     if constexpr (std::is_same_v<T, Value>) {
         return value;
     } else {
-        return Object{{"id", value.id}, {"rooms", to_array(value.rooms)}, {"data", value.data},
+        return Object{{"id", value.id},
+                      {"rooms", to_array(value.rooms)},
+                      {"data", value.data},
                       {"handshake", value.handshake}};
     }
 }
@@ -95,12 +95,12 @@ struct Node {
                       Object{{"user", request.find("sid")->string_or()}});
         }
         if (op == "save")
-            adapter->save_session({.sid = "s1", .pid = "p1", .rooms = {"s1", "r1"},
-                                   .data = Object{{"user", "u"}}});
+            adapter->save_session(
+                {.sid = "s1", .pid = "p1", .rooms = {"s1", "r1"}, .data = Object{{"user", "u"}}});
         if (op == "restore") {
-            const auto found = co_await adapter->restore_session(
-                std::string(request.find("pid")->string_or()),
-                std::string(request.find("offset")->string_or()));
+            const auto found =
+                co_await adapter->restore_session(std::string(request.find("pid")->string_or()),
+                                                  std::string(request.find("offset")->string_or()));
             if (!found) co_return Object{{"ok", false}, {"error", "not known"}};
             Array missed(found->missed.begin(), found->missed.end());
             co_return Object{{"ok", true},
@@ -130,9 +130,8 @@ awaitable<void> serve(asio::io_context& context, app::RealtimeCluster& cluster, 
     asio::posix::stream_descriptor input(context, dup(0));
     std::string buffer;
     while (true) {
-        const auto [ec, size] =
-            co_await asio::async_read_until(input, asio::dynamic_buffer(buffer), '\n',
-                                            asio::as_tuple(asio::use_awaitable));
+        const auto [ec, size] = co_await asio::async_read_until(
+            input, asio::dynamic_buffer(buffer), '\n', asio::as_tuple(asio::use_awaitable));
         if (ec) break;
         const auto request = parse_json(std::string_view(buffer).substr(0, size - 1));
         buffer.erase(0, size);

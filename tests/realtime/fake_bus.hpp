@@ -24,9 +24,11 @@ public:
     void freeze_since(std::size_t node) { frozen_.insert(node); }
     void inject_everywhere(std::string text) {
         for (const auto& [id, each] : listeners_)
-            asio::post(executor_, [this, id = id, name = each.name, text] { give(id, name, text); });
+            asio::post(executor_,
+                       [this, id = id, name = each.name, text] { give(id, name, text); });
         for (const auto& [id, each] : followers_)
-            each({std::to_string(++last_id_) + "-0", {{"nsp", "/"}, {"type", "3"}, {"data", text}}});
+            each(
+                {std::to_string(++last_id_) + "-0", {{"nsp", "/"}, {"type", "3"}, {"data", text}}});
     }
 
     Subscription subscribe(Kind kind, std::string name, OnMessage on_message) override {
@@ -43,7 +45,8 @@ public:
         for (const auto& [id, each] : listeners_) {
             const bool matches =
                 each.kind == Kind::pattern
-                    ? kind == Kind::channel && channel.starts_with(each.name.substr(0, each.name.size() - 1))
+                    ? kind == Kind::channel &&
+                          channel.starts_with(each.name.substr(0, each.name.size() - 1))
                     : each.kind == kind && each.name == channel;
             if (!matches) continue;
             asio::post(executor_, [this, id = id, channel = std::string(channel),

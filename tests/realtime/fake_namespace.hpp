@@ -102,8 +102,9 @@ private:
     }
     [[nodiscard]] std::vector<std::string> matching(const realtime::Audience& audience) const {
         const auto in_any = [](const Socket& socket, const std::vector<std::string>& rooms) {
-            return std::any_of(rooms.begin(), rooms.end(),
-                               [&](const std::string& room) { return socket.rooms.contains(room); });
+            return std::any_of(rooms.begin(), rooms.end(), [&](const std::string& room) {
+                return socket.rooms.contains(room);
+            });
         };
         std::vector<std::string> found;
         for (const auto& [sid, socket] : sockets_) {

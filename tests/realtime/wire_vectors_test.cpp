@@ -108,12 +108,14 @@ TEST(WireVectors, the_streams_adapters_messages_entries_and_sessions_are_read_an
 }
 
 TEST(ClusterMessages, of_a_wrong_shape_are_refused) {
-    for (const auto* text :
-         {R"({"type":3})", R"({"type":3,"uid":"u","nsp":"/","data":null})", R"({"type":99,"uid":"u","nsp":"/"})",
-          R"({"type":3,"uid":"u","nsp":"/","data":{"packet":{"type":2,"data":[]},"opts":{"rooms":[]}}})",
-          R"({"type":3,"uid":"u","nsp":"/","data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[{}]}}})",
-          R"({"type":6,"uid":"u","nsp":"/","data":{"opts":{},"close":true}})",
-          R"({"type":7,"uid":"u","nsp":"/","data":{"opts":{"rooms":[]}}})", "{", "", "\x93\xa1u"})
+    for (
+        const auto* text :
+        {R"({"type":3})", R"({"type":3,"uid":"u","nsp":"/","data":null})",
+         R"({"type":99,"uid":"u","nsp":"/"})",
+         R"({"type":3,"uid":"u","nsp":"/","data":{"packet":{"type":2,"data":[]},"opts":{"rooms":[]}}})",
+         R"({"type":3,"uid":"u","nsp":"/","data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[{}]}}})",
+         R"({"type":6,"uid":"u","nsp":"/","data":{"opts":{},"close":true}})",
+         R"({"type":7,"uid":"u","nsp":"/","data":{"opts":{"rooms":[]}}})", "{", "", "\x93\xa1u"})
         EXPECT_FALSE(decode_cluster_message(text)) << text;
     for (const auto* text : {R"({"type":5,"requestId":"r"})", R"({"type":5,"opts":{"rooms":[]}})",
                              R"({"type":4,"opts":{"except":[]}})", R"({"type":6,"data":{}})", "[]"})
@@ -124,17 +126,20 @@ TEST(ClusterMessages, of_a_wrong_shape_are_refused) {
 }
 
 TEST(Msgpack, believes_no_length_and_reads_what_notepack_writes) {
-    for (const auto& bytes : {std::string("\xdd\xff\xff\xff\xff", 5), std::string("\xdf\xff\xff\xff\xff", 5),
-                              std::string("\xc6\xff\xff\xff\xff", 5), std::string("\xdb\xff\xff\xff\xff\x61", 6),
-                              std::string("\xc1", 1), std::string("\x92\x01", 2), std::string("\x01\x01", 2),
-                              std::string("\x82\xa1\x61\x01\xa1\x61\x02", 7)})
+    for (const auto& bytes :
+         {std::string("\xdd\xff\xff\xff\xff", 5), std::string("\xdf\xff\xff\xff\xff", 5),
+          std::string("\xc6\xff\xff\xff\xff", 5), std::string("\xdb\xff\xff\xff\xff\x61", 6),
+          std::string("\xc1", 1), std::string("\x92\x01", 2), std::string("\x01\x01", 2),
+          std::string("\x82\xa1\x61\x01\xa1\x61\x02", 7)})
         EXPECT_FALSE(parse_msgpack(bytes));
     EXPECT_EQ(parse_msgpack(std::string("\xd4\x00\x00", 3)).value(), Value());
-    EXPECT_EQ(parse_msgpack(to_msgpack(Date{1'700'000'000'123})).value(), Value(Date{1'700'000'000'123}));
+    EXPECT_EQ(parse_msgpack(to_msgpack(Date{1'700'000'000'123})).value(),
+              Value(Date{1'700'000'000'123}));
     EXPECT_EQ(parse_msgpack(to_msgpack(Date{-1})).value(), Value(Date{-1}));
     EXPECT_EQ(to_msgpack(1e300).front(), '\xcb');
     EXPECT_EQ(parse_msgpack(to_msgpack(1e300)).value(), Value(1e300));
-    for (const std::int64_t n : {0LL, 127LL, 128LL, -32LL, -33LL, -129LL, 65536LL, 4294967296LL, -4294967297LL})
+    for (const std::int64_t n :
+         {0LL, 127LL, 128LL, -32LL, -33LL, -129LL, 65536LL, 4294967296LL, -4294967297LL})
         EXPECT_EQ(parse_msgpack(to_msgpack(Value(n))).value().integer_or(7), n);
     EXPECT_FALSE(parse_msgpack(std::string(200, '\x91') + '\x01'));
     EXPECT_FALSE(parse_msgpack("\x93\x01\x02\x03", {.values_max = 3}));

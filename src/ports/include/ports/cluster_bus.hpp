@@ -71,7 +71,8 @@ public:
     };
     virtual awaitable<result<Following>> follow(std::string stream, OnEntry on_entry) = 0;
     virtual void unfollow(Subscription subscription) = 0;
-    /// Up to `count` entries of the ids `from` to `to`; `(id` excludes one, `-` and `+` are the ends.
+    /// Up to `count` entries of the ids `from` to `to`; `(id` excludes one, `-` and `+` are the
+    /// ends.
     virtual awaitable<result<std::vector<Entry>>> range(std::string stream, std::string from,
                                                         std::string to, std::size_t count) = 0;
     /// Never waits.

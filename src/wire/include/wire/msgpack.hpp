@@ -17,10 +17,10 @@ struct MsgpackLimits {
 };
 
 /// MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md) to a Value, as the npm
-/// packages notepack.io and @msgpack/msgpack write it: a timestamp is a Date, `d4 00 00` (notepack's
-/// undefined) null, integers past int64 are doubles, other extensions [type, bytes]. Fails with
-/// `corrupt` for what is no message, with trailing bytes, a doubled or non-text key, and with
-/// `payload_too_large` past a limit. A length is believed only as far as there are bytes.
+/// packages notepack.io and @msgpack/msgpack write it: a timestamp is a Date, `d4 00 00`
+/// (notepack's undefined) null, integers past int64 are doubles, other extensions [type, bytes].
+/// Fails with `corrupt` for what is no message, with trailing bytes, a doubled or non-text key, and
+/// with `payload_too_large` past a limit. A length is believed only as far as there are bytes.
 [[nodiscard]] result<Value> parse_msgpack(std::string_view bytes, const MsgpackLimits& limits = {});
 
 /// The shortest form of an integer; every double as float 64, for notepack writes whole ones past
