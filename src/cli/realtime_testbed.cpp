@@ -199,7 +199,7 @@ private:
             event.reply({"ok"});
         });
         nsp.on("rooms", [](const SocketPointer& socket, Event event) {
-            event.reply({values(socket->rooms())});
+            event.reply({Value(values(socket->rooms()))});
         });
         nsp.on("pub", [&nsp](const SocketPointer&, Event event) {
             const auto* room = text_at(event, 0);
