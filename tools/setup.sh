@@ -199,13 +199,13 @@ install_venv() {
 # Their compiler and Node's types, as their lock files pin them; tests need no network afterwards.
 install_typescript() {
     local folder stamp wanted
-    for folder in clients/typescript examples/typescript; do
+    for folder in clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster; do
         stamp=$folder/node_modules/.stamp
         wanted=$(fingerprint "$folder/package-lock.json")
         has_stamp "$stamp" "$wanted" && continue
-        say "$folder: fetching TypeScript (25 MB)"
+        say "$folder: fetching npm packages"
         retry run_logged "npm-${folder%%/*}" npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund ||
-            die "TypeScript could not be fetched" "Check the network and npm's configuration, then run again."
+            die "npm packages of $folder could not be fetched" "Check the network and npm's configuration, then run again."
         printf '%s\n' "$wanted" >"$stamp"
     done
 }

@@ -4,30 +4,17 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <unordered_map>
 #include <unordered_set>
 
 #include <boost/json/basic_parser_impl.hpp>
 
+#include "wire/base64.hpp"
 #include "wire/canonical_json.hpp"
 
 namespace netbuild {
 namespace {
-
-constexpr char base64_alphabet[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-void append_base64(std::string& out, std::string_view bytes) {
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const auto byte = [&](std::size_t at) -> unsigned {
-            return at < bytes.size() ? static_cast<unsigned char>(bytes[at]) : 0u;
-        };
-        const unsigned triple = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
-        out += base64_alphabet[triple >> 18];
-        out += base64_alphabet[triple >> 12 & 63];
-        out += i + 1 < bytes.size() ? base64_alphabet[triple >> 6 & 63] : '=';
-        out += i + 2 < bytes.size() ? base64_alphabet[triple & 63] : '=';
-    }
-}
 
 void append_number(std::string& out, auto number) {
     char buffer[32];
@@ -156,12 +143,20 @@ public:
 
     /// Numbers are what a double makes of them, as ECMAScript reads them.
     bool nearest = false;
+    /// As ECMAScript's JSON.parse otherwise too: see parse_lenient_json().
+    bool lenient = false;
 
     bool on_document_begin(error_code&) { return true; }
     bool on_document_end(error_code&) { return true; }
     bool on_object_begin(error_code&) { return open(Object{}); }
     bool on_object_end(std::size_t, error_code& ec) {
-        return check_keys(*stack_.back().get_if<Object>(), ec) && close();
+        Object& object = *stack_.back().get_if<Object>();
+        if (lenient) {
+            keep_last_of_each_key(object);
+            return close();
+        }
+        if (has_doubled_key(object)) return refuse("a doubled key", ec);
+        return close();
     }
     bool on_array_begin(error_code&) { return open(Array{}); }
     bool on_array_end(std::size_t, error_code&) { return close(); }
@@ -171,7 +166,8 @@ public:
     }
     bool on_key(std::string_view part, std::size_t, error_code& ec) {
         text_ += part;
-        if (text_.find('\0') != std::string::npos) return refuse("a key holds a NUL", ec);
+        if (!lenient && text_.find('\0') != std::string::npos)
+            return refuse("a key holds a NUL", ec);
         keys_.push_back(std::move(text_));
         text_.clear();
         return true;
@@ -190,10 +186,7 @@ public:
     }
     bool on_int64(std::int64_t number, std::string_view, error_code&) {
         text_.clear();
-        if (number >= INT32_MIN && number <= INT32_MAX) {
-            return put(Value(static_cast<std::int32_t>(number)));
-        }
-        return put(Value(number));
+        return put_integer(number);
     }
     bool on_uint64(std::uint64_t number, std::string_view, error_code& ec) {
         text_.clear();
@@ -208,6 +201,10 @@ public:
         }
         double number = 0;
         const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (lenient) {
+            // Out of range it is zero or an infinity, which from_chars does not tell apart.
+            return put_number(code == std::errc{} ? number : std::strtod(text.c_str(), nullptr));
+        }
         const auto digits = std::count_if(text.begin(), text.begin() + mantissa_end(text),
                                           [](char c) { return c >= '0' && c <= '9'; });
         if (code != std::errc{} || end != text.data() + text.size() || (digits > 17 && !nearest)) {
@@ -230,12 +227,48 @@ private:
         ec = boost::json::error::syntax;
         return false;
     }
-    bool check_keys(const Object& object, error_code& ec) {
-        std::unordered_set<std::string_view> seen;
-        for (const auto& [key, value] : object) {
-            if (!seen.insert(key).second) return refuse("a doubled key", ec);
+    static bool has_doubled_key(const Object& object) {
+        constexpr std::size_t small = 12; // up to here comparing each with each is the faster way
+        if (object.size() <= small) {
+            for (const auto* each = object.begin(); each != object.end(); ++each)
+                for (const auto* other = object.begin(); other != each; ++other)
+                    if (other->key == each->key) return true;
+            return false;
         }
-        return true;
+        std::unordered_set<std::string_view> seen;
+        for (const auto& [key, value] : object)
+            if (!seen.insert(key).second) return true;
+        return false;
+    }
+    // In the first one's place, with the last one's value.
+    static void keep_last_of_each_key(Object& object) {
+        if (!has_doubled_key(object)) return;
+        std::unordered_map<std::string, std::size_t> places;
+        Object kept;
+        for (auto& [key, value] : object) {
+            const auto [place, fresh] = places.try_emplace(key, kept.size());
+            if (fresh) {
+                kept.append(key, std::move(value));
+            } else {
+                (kept.begin() + place->second)->value = std::move(value);
+            }
+        }
+        object = std::move(kept);
+    }
+    bool put_integer(std::int64_t number) {
+        constexpr std::int64_t exact = std::int64_t{1} << 53;
+        if (number >= INT32_MIN && number <= INT32_MAX)
+            return put(Value(static_cast<std::int32_t>(number)));
+        if (lenient && (number > exact || number < -exact))
+            return put(Value(static_cast<double>(number)));
+        return put(Value(number));
+    }
+    /// 1.0 and 1e3 are integers there.
+    bool put_number(double number) {
+        constexpr double exact = 9007199254740992.0;
+        if (std::abs(number) <= exact && number == std::floor(number))
+            return put_integer(static_cast<std::int64_t>(number));
+        return put(Value(number));
     }
     bool open(Value container) {
         stack_.push_back(std::move(container));
@@ -368,11 +401,15 @@ std::string to_json(const Value& value, JsonStyle style) {
 
 namespace {
 
-result<Value> parse(std::string_view text, int depth_max, bool nearest) {
+enum class Reading { exact, nearest, lenient };
+
+result<Value> parse(std::string_view text, int depth_max, Reading reading) {
     boost::json::parse_options options;
+    options.allow_invalid_utf16 = reading == Reading::lenient;
     options.max_depth = static_cast<std::size_t>(depth_max);
     boost::json::basic_parser<ValueBuilder> parser(options);
-    parser.handler().nearest = nearest;
+    parser.handler().nearest = reading != Reading::exact;
+    parser.handler().lenient = reading == Reading::lenient;
     boost::system::error_code ec;
     const std::size_t read = parser.write_some(false, text.data(), text.size(), ec);
     if (ec || read != text.size()) {
@@ -389,10 +426,13 @@ result<Value> parse(std::string_view text, int depth_max, bool nearest) {
 } // namespace
 
 result<Value> parse_json(std::string_view text, int depth_max) {
-    return parse(text, depth_max, false);
+    return parse(text, depth_max, Reading::exact);
 }
 result<Value> parse_canonical_json(std::string_view text, int depth_max) {
-    return parse(text, depth_max, true);
+    return parse(text, depth_max, Reading::nearest);
+}
+result<Value> parse_lenient_json(std::string_view text, int depth_max) {
+    return parse(text, depth_max, Reading::lenient);
 }
 
 std::string format_utc(Date date) { return format_date(date, "Z"); }

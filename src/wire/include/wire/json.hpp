@@ -25,6 +25,10 @@ void append_json_string(std::string& out, std::string_view text);
 /// invalid_argument and the offset) what is no JSON, is deeper than `depth_max`, or holds a doubled
 /// key, a NUL in a key, or a number that neither int64 nor double can hold exactly.
 [[nodiscard]] result<Value> parse_json(std::string_view text, int depth_max = 100);
+/// The same as ECMAScript's JSON.parse has it, for what its clients send: of a doubled key the last
+/// value counts, numbers are doubles (those that are whole and exact become integers), a lone half
+/// of a surrogate pair becomes U+FFFD.
+[[nodiscard]] result<Value> parse_lenient_json(std::string_view text, int depth_max = 100);
 
 /// "2026-01-02T03:04:05.678Z".
 [[nodiscard]] std::string format_utc(Date date);
