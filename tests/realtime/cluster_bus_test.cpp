@@ -2,6 +2,8 @@
 // The cluster's bus against a Redis that the test plays: what it is told, and when it goes away.
 #include <list>
 
+#include <boost/asio/write.hpp>
+
 #include "redis/redis_cluster_bus.hpp"
 #include "wire/resp.hpp"
 #include "world.hpp"
@@ -17,7 +19,7 @@ using asio::ip::tcp;
 class PlayedRedis {
 public:
     explicit PlayedRedis(Loop& loop)
-        : loop_(loop), acceptor_(loop.context, {asio::ip::make_address("127.0.0.1"), 0}) {
+        : acceptor_(loop.context, {asio::ip::make_address("127.0.0.1"), 0}) {
         accept();
     }
     [[nodiscard]] std::string url() const {
@@ -81,7 +83,6 @@ private:
         asio::write(client.socket, asio::buffer(resp::command(words)));
     }
 
-    Loop& loop_;
     tcp::acceptor acceptor_;
     std::list<ClientPtr> clients_;
 };
@@ -95,10 +96,9 @@ protected:
             RedisClusterBus::Options{
                 .url = redis.url(), .timeout = 300ms, .queued_bytes_max = queued_bytes_max});
         ASSERT_TRUE(bus->start());
-        bus->subscribe(Kind::channel, "c",
-                       [this](std::string_view, std::string_view message) {
-                           heard.emplace_back(message);
-                       });
+        bus->subscribe(Kind::channel, "c", [this](std::string_view, std::string_view message) {
+            heard.emplace_back(message);
+        });
         ASSERT_TRUE(loop.until([&] { return redis.subscribed == 1; }));
     }
 

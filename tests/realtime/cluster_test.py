@@ -68,7 +68,11 @@ class Node:
         self.server = self.process
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
-        self.lines.get(timeout=2 * WAIT_S)
+        try:
+            self.lines.get(timeout=2 * WAIT_S)
+        except queue.Empty:
+            self.process.kill()
+            raise Failed(f"{name} did not start") from None
 
     def read(self):
         for text in self.process.stdout:
@@ -138,7 +142,11 @@ class Testbed(Node):
             raise Failed(f"{name}: the first line is {line!r}; {server.stderr.read()}")
         if adapter == "sharded":
             check("what it says of its mode", f"subscription mode {mode}" in server.stderr.readline(), True)
-        super().__init__(name, ["node", PACKAGES / "browser.mjs", self.url])
+        try:
+            super().__init__(name, ["node", PACKAGES / "browser.mjs", self.url])
+        except Failed:
+            server.kill()
+            raise
         self.server = server
 
     def hello(self):
@@ -182,7 +190,7 @@ class Cluster:
         return sorted(each["data"]["user"] for each in sockets)
 
     def fill(self, sharded):
-        until("all three count three", lambda: all(node.value("serverCount") == 3 for node in self.nodes))
+        soon("who counts whom", lambda: [node.ask("serverCount").get("value") for node in self.nodes], [3, 3, 3])
         for node, sid, room in ((self.first, "n1", "r1"), (self.second, "n2", "r2"), (self.ours, "o1", "r1"), (self.ours, "o2", "r2")):
             node.value("add", sid=sid, names=[room])
         if not sharded:
