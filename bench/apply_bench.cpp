@@ -8,15 +8,12 @@
 #include <memory>
 #include <set>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-
 #include <mongoc/mongoc.h>
 #include <sqlite3.h>
 
-#include "bench.hpp"
 #include "mongo/mongo_store.hpp"
 #include "null_ports.hpp"
+#include "run.hpp"
 #include "simulator/simulator_source.hpp"
 #include "sqlite/sqlite_store.hpp"
 #include "sync/pipeline.hpp"
@@ -24,21 +21,6 @@
 
 namespace netbuild::bench {
 namespace {
-
-template <class T>
-T run(asio::io_context& context, awaitable<result<T>> task) {
-    std::optional<result<T>> outcome;
-    asio::co_spawn(context, std::move(task),
-                   [&](const std::exception_ptr& escaped, result<T> ended) {
-                       if (escaped) std::rethrow_exception(escaped);
-                       outcome.emplace(std::move(ended));
-                   });
-    context.restart();
-    while (!outcome)
-        context.run_one();
-    if (!*outcome) die(outcome->error().message());
-    if constexpr (!std::is_void_v<T>) return std::move(**outcome);
-}
 
 /// Of all threads: on a busy machine it says more than the clock on the wall.
 double cpu_seconds() {

@@ -6,16 +6,13 @@
 #include <memory>
 #include <thread>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-
 #include <mongoc/mongoc.h>
 
-#include "bench.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversation_records.hpp"
 #include "data/schema.hpp"
 #include "mongo/mongo_records.hpp"
+#include "run.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "wire/bson.hpp"
 
@@ -26,21 +23,6 @@ using Collection = std::unique_ptr<mongoc_collection_t, decltype(&mongoc_collect
 using Client = std::unique_ptr<mongoc_client_t, decltype(&mongoc_client_destroy)>;
 
 const Caller writer{.subject = "bench", .roles = {{"*", Role::owner}}};
-
-template <class T>
-T run(asio::io_context& context, awaitable<result<T>> task) {
-    std::optional<result<T>> outcome;
-    asio::co_spawn(context, std::move(task),
-                   [&](const std::exception_ptr& escaped, result<T> ended) {
-                       if (escaped) std::rethrow_exception(escaped);
-                       outcome.emplace(std::move(ended));
-                   });
-    context.restart();
-    while (!outcome)
-        context.run_one();
-    if (!*outcome) die(outcome->error().message());
-    if constexpr (!std::is_void_v<T>) return std::move(**outcome);
-}
 
 /// Some sentences' length: 40 to 400 characters.
 std::string text_of(std::size_t number) {

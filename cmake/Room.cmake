@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # A room is a static library with its own include folder; its tests stand beside its code.
 
-# netbuild_room(NAME [DEPENDS room…] [LIBRARIES target…])
+# netbuild_room(NAME [DEPENDS room…] [LIBRARIES target…] [SERVERS])
 # Sources are all *.cpp of the folder, without *_test.cpp. Headers are include/NAME/*.hpp, and
-# others include them as "NAME/x.hpp".
+# others include them as "NAME/x.hpp". SERVERS: it speaks to a server, so its own tests are left out where those
+# with servers are.
 function(netbuild_room name)
-    cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+    cmake_parse_arguments(ROOM "SERVERS" "" "DEPENDS;LIBRARIES" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
     list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
     file(GLOB tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp")
@@ -23,7 +24,7 @@ function(netbuild_room name)
         target_include_directories(${target} INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}/include")
         target_link_libraries(${target} INTERFACE ${ROOM_DEPENDS} netbuild_third_party)
     endif()
-    if(tests)
+    if(tests AND (NETBUILD_SERVER_TESTS OR NOT ROOM_SERVERS))
         netbuild_test(${name}_test LABEL unit SOURCES ${tests} ROOMS ${name}
                       LIBRARIES ${ROOM_LIBRARIES})
     endif()
@@ -48,6 +49,10 @@ function(netbuild_test name)
     target_link_libraries(${name} PRIVATE ${TEST_ROOMS} ${TEST_LIBRARIES} GTest::gtest_main
                                           ${RAPIDCHECK_LIBRARY})
     target_precompile_headers(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cmake/pch.hpp")
+    if(NETBUILD_SANITIZE)
+        # To optimize instrumented code takes as long again as to compile it. The rooms are worth it.
+        target_compile_options(${name} PRIVATE -O0)
+    endif()
     if(TEST_SERVERS AND NOT NETBUILD_SERVER_TESTS)
         return()
     endif()

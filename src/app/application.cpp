@@ -391,7 +391,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                                                     impl_->progress, impl_->capturing);
                          },
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr,
-                         impl.documents_bus.get()});
+                         impl.documents_bus.get(),
+                         [this] { return impl_->record_progress.published; }});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bare Socket.IO server with the handlers that the official suites, the bench and the tests of a
-// mixed cluster expect: what they measure and compare is the product's own server.
+// The bare Socket.IO server with the handlers that the official suites, the bench and the tests of
+// a mixed cluster expect: what they measure and compare is the product's own server.
 #include "command.hpp"
 
 #include <csignal>
@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "app/realtime_cluster.hpp"
 #include "realtime/recovering_adapter.hpp"
 #include "realtime/server.hpp"
 
@@ -127,26 +128,30 @@ private:
     using SocketPointer = std::shared_ptr<Socket>;
 
     void prepare(Namespace& nsp) {
-        nsp.on_connection([](const SocketPointer& socket) { socket->emit({"auth", socket->auth()}); });
+        nsp.on_connection(
+            [](const SocketPointer& socket) { socket->emit({"auth", socket->auth()}); });
         nsp.on_disconnecting([&nsp](Socket& socket, std::string_view reason) {
             Audience watchers;
             watchers.rooms = {"watch"};
             watchers.except = {socket.id()};
-            nsp.broadcast({PacketType::event, nsp.name(), {},
+            nsp.broadcast({PacketType::event,
+                           nsp.name(),
+                           {},
                            Array{"left", socket.id(), reason, values(socket.rooms())}},
                           watchers);
         });
-        nsp.on_server_event("hello", [this, &nsp](Array arguments, const Namespace::Answer& answer) {
-            arguments.insert(arguments.begin(), "hello");
-            nsp.broadcast({PacketType::event, nsp.name(), {}, std::move(arguments)}, {});
-            if (answer) answer("hi-from-" + port_);
-        });
+        nsp.on_server_event(
+            "hello", [this, &nsp](Array arguments, const Namespace::Answer& answer) {
+                arguments.insert(arguments.begin(), "hello");
+                nsp.broadcast({PacketType::event, nsp.name(), {}, std::move(arguments)}, {});
+                if (answer) answer("hi-from-" + port_);
+            });
         echoes(nsp);
         rooms(nsp);
         nsp.on("delay", [this](const SocketPointer&, Event event) {
             if (event.arguments.empty()) return;
-            const auto time = std::clamp<std::int64_t>(event.arguments[0].integer_or(), 0,
-                                                       delay_max_ms);
+            const auto time =
+                std::clamp<std::int64_t>(event.arguments[0].integer_or(), 0, delay_max_ms);
             Value value = event.arguments.size() > 1 ? event.arguments[1] : Value();
             static_cast<void>(server_.call_after(
                 std::chrono::milliseconds(time),
@@ -173,9 +178,8 @@ private:
             event.arguments.insert(event.arguments.begin(), "message-back");
             socket->emit(std::move(event.arguments));
         });
-        nsp.on("message-with-ack", [](const SocketPointer&, Event event) {
-            event.reply(std::move(event.arguments));
-        });
+        nsp.on("message-with-ack",
+               [](const SocketPointer&, Event event) { event.reply(std::move(event.arguments)); });
         nsp.on("echo", [](const SocketPointer&, Event event) {
             if (!event.arguments.empty()) event.reply({std::move(event.arguments[0])});
         });
@@ -195,7 +199,7 @@ private:
             event.reply({"ok"});
         });
         nsp.on("rooms", [](const SocketPointer& socket, Event event) {
-            event.reply({values(socket->rooms())});
+            event.reply({Value(values(socket->rooms()))});
         });
         nsp.on("pub", [&nsp](const SocketPointer&, Event event) {
             const auto* room = text_at(event, 0);
@@ -251,10 +255,9 @@ private:
         if (op == "emit") {
             nsp.emit(std::move(audience), args);
         } else if (op == "emitWithAck") {
-            co_return answered(
-                co_await adapter.broadcast_with_ack({PacketType::event, nsp.name(), {}, args},
-                                                    std::move(audience)),
-                same);
+            co_return answered(co_await adapter.broadcast_with_ack(
+                                   {PacketType::event, nsp.name(), {}, args}, std::move(audience)),
+                               same);
         } else if (op == "fetchSockets") {
             co_return answered(co_await adapter.fetch_sockets(std::move(audience)), described);
         } else if (op == "socketsJoin") {
@@ -296,9 +299,17 @@ realtime::EngineOptions engine_options(const Options& options) {
     return engine;
 }
 
-result<realtime::AdapterFactory> adapter_factory(const Options& options, Clock& clock) {
-    if (options.adapter != "none")
-        return fail(ErrorCode::unsupported, "--adapter " + options.adapter + ": only none so far");
+app::RealtimeClusterOptions cluster_options(const Options& options, app::RealtimeAdapter adapter) {
+    return {.adapter = adapter,
+            .redis_url = options.redis,
+            .static_channels = options.subscription_mode == "static",
+            .specific_response_channel = options.specific_response_channel,
+            .recovery = std::chrono::milliseconds(options.recovery_ms)};
+}
+
+realtime::AdapterFactory adapter_factory(const Options& options, app::RealtimeCluster& cluster,
+                                         app::RealtimeAdapter adapter, Clock& clock) {
+    if (adapter != app::RealtimeAdapter::none) return cluster.factory();
     if (options.recovery_ms == 0) return realtime::AdapterFactory{};
     realtime::RecoveryOptions recovery;
     recovery.disconnection_max = std::chrono::milliseconds(options.recovery_ms);
@@ -326,15 +337,10 @@ awaitable<result<void>> serve_engine(Options options, Clock& clock) {
     co_return result<void>{};
 }
 
-awaitable<result<void>> serve(Options options, Clock& clock) {
-    if (options.raw_engineio) co_return co_await serve_engine(std::move(options), clock);
+/// The server is gone, and with it its adapters, when this returns.
+awaitable<result<void>> serve_sockets(Options options, Clock& clock,
+                                      realtime::ServerOptions settings) {
     const auto executor = co_await asio::this_coro::executor;
-    realtime::ServerOptions settings;
-    settings.engine = engine_options(options);
-    settings.connect_timeout = std::chrono::milliseconds(options.connect_timeout_ms);
-    settings.events_a_second_max = options.events_a_second_max;
-    settings.rooms_a_socket_max = 100'000;
-    CO_TRY(settings.adapter, adapter_factory(options, clock));
     Server server(executor, clock, std::move(settings));
     Testbed testbed(server, std::to_string(options.port));
     CO_TRY_VOID(co_await server.start());
@@ -344,6 +350,23 @@ awaitable<result<void>> serve(Options options, Clock& clock) {
     co_await until_told(executor);
     co_await server.stop(std::chrono::milliseconds(500));
     co_return result<void>{};
+}
+
+awaitable<result<void>> serve(Options options, Clock& clock) {
+    if (options.raw_engineio) co_return co_await serve_engine(std::move(options), clock);
+    const auto executor = co_await asio::this_coro::executor;
+    realtime::ServerOptions settings;
+    settings.engine = engine_options(options);
+    settings.connect_timeout = std::chrono::milliseconds(options.connect_timeout_ms);
+    settings.events_a_second_max = options.events_a_second_max;
+    settings.rooms_a_socket_max = 100'000;
+    CO_TRY(const auto adapter, app::parse_realtime_adapter(options.adapter));
+    app::RealtimeCluster cluster(executor, clock, cluster_options(options, adapter));
+    CO_TRY_VOID(cluster.start());
+    settings.adapter = adapter_factory(options, cluster, adapter, clock);
+    auto served = co_await serve_sockets(options, clock, std::move(settings));
+    co_await cluster.stop();
+    co_return served;
 }
 
 result<void> run_testbed(const Options& options) {

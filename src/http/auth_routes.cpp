@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/auth_routes.hpp"
 
+#include "page_reply.hpp"
+
 namespace netbuild::http {
 namespace {
 
@@ -72,16 +74,13 @@ awaitable<result<Reply>> AuthRoutes::sessions(Call& call) {
     CO_TRY(const RecordPage page,
            co_await identity_.sessions(call.caller.subject, limit,
                                        std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& session : page.items) {
-        Object item = record_body(*session);
+    co_return page_reply(page, [&](const Value& session) {
+        Object item = record_body(session);
         item.erase("userId");
-        item.set("sessionId", record_id(*session));
-        item.set("current", record_id(*session) == call.caller.session);
-        items.emplace_back(std::move(item));
-    }
-    co_return Reply{.body = Object{{"items", std::move(items)},
-                                   {"nextCursor", page.next.empty() ? Value() : Value(page.next)}}};
+        item.set("sessionId", record_id(session));
+        item.set("current", record_id(session) == call.caller.session);
+        return item;
+    });
 }
 
 awaitable<result<Reply>> AuthRoutes::end_session(Call& call) {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "data/domain_records.hpp"
+#include "page_reply.hpp"
 
 namespace netbuild::http {
 namespace {
@@ -16,8 +17,6 @@ Value shown(const Value& record) {
     body.set("version", record_version(record));
     return body;
 }
-
-Value next_of(const RecordPage& page) { return page.next.empty() ? Value() : Value(page.next); }
 
 } // namespace
 
@@ -34,10 +33,7 @@ awaitable<result<Reply>> DomainRoutes::list(Call& call) {
     CO_TRY(const std::size_t limit, call.limit());
     CO_TRY(const RecordPage page,
            co_await domains_.list(call.scope(), limit, std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.push_back(shown(*record));
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+    co_return page_reply(page, shown);
 }
 
 awaitable<result<Reply>> DomainRoutes::get(Call& call) {
@@ -71,14 +67,12 @@ awaitable<result<Reply>> DomainRoutes::versions(Call& call) {
     CO_TRY(const std::size_t limit, call.limit());
     CO_TRY(const RecordPage page,
            co_await domains_.versions(id, limit, std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& record : page.items) {
-        Object item = *record->at_path("content")->get_if<Object>();
+    co_return page_reply(page, [&](const Value& record) {
+        Object item = *record.at_path("content")->get_if<Object>();
         item.set("domainId", id);
-        item.set("version", *record->at_path("number"));
-        items.emplace_back(std::move(item));
-    }
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+        item.set("version", *record.at_path("number"));
+        return item;
+    });
 }
 
 } // namespace netbuild::http

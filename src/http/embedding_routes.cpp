@@ -7,6 +7,7 @@
 
 #include "data/embedding_input.hpp"
 #include "data/embedding_records.hpp"
+#include "page_reply.hpp"
 
 namespace netbuild::http {
 namespace {
@@ -78,8 +79,6 @@ result<std::optional<std::int64_t>> if_match(const Call& call) {
     return std::optional(version);
 }
 
-Value next_of(const RecordPage& page) { return page.next.empty() ? Value() : Value(page.next); }
-
 result<VectorQuery> query_of(const Object& body, VectorSpec spec) {
     VectorQuery query;
     TRY(query.values, data::read_vector(body, "", spec));
@@ -140,10 +139,9 @@ awaitable<result<Reply>> EmbeddingRoutes::list(Call& call) {
     CO_TRY(const std::size_t limit, call.limit());
     CO_TRY(const RecordPage page,
            co_await embeddings_.list(call.scope(), limit, std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& index : page.items)
-        items.emplace_back(data::shown_index(*index, embeddings_.cache().state(record_id(*index))));
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+    co_return page_reply(page, [&](const Value& index) {
+        return data::shown_index(index, embeddings_.cache().state(record_id(index)));
+    });
 }
 
 awaitable<result<Reply>> EmbeddingRoutes::get(Call& call) {
@@ -183,10 +181,7 @@ awaitable<result<Reply>> EmbeddingRoutes::vectors(Call& call) {
     CO_TRY(const RecordPage page,
            co_await embeddings_.vectors(record_id(*index), limit,
                                         std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.emplace_back(data::shown_embedding(*record));
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+    co_return page_reply(page, data::shown_embedding);
 }
 
 awaitable<result<Reply>> EmbeddingRoutes::vector(Call& call) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "data/identity_records.hpp"
+#include "page_reply.hpp"
 
 namespace netbuild::http {
 namespace {
@@ -23,14 +24,6 @@ Object shown(const Value& record) {
         if (member.key != "secretHash") item.append(member.key, member.value);
     }
     return item;
-}
-
-Object shown_page(const RecordPage& page) {
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.emplace_back(shown(*record));
-    return {{"items", std::move(items)},
-            {"nextCursor", page.next.empty() ? Value() : Value(page.next)}};
 }
 
 /// The domain of the path, once the caller may do this there.
@@ -78,11 +71,13 @@ void MemberRoutes::add_to(Routes& routes) {
 
 awaitable<result<Reply>> MemberRoutes::users(Call& call) {
     CO_TRY(const Wanted wanted, wanted_page(call));
-    CO_TRY(RecordPage page, co_await identity_.members(wanted.domain, wanted.limit, wanted.after));
-    Object body = shown_page(page);
-    for (Value& item : *body.find("items")->get_if<Array>())
-        item.get_if<Object>()->erase("id"); // userId says it
-    co_return Reply{.body = std::move(body)};
+    CO_TRY(const RecordPage page,
+           co_await identity_.members(wanted.domain, wanted.limit, wanted.after));
+    co_return page_reply(page, [](const Value& record) {
+        Object item = shown(record);
+        item.erase("id"); // userId says it
+        return item;
+    });
 }
 
 awaitable<result<void>> MemberRoutes::may_set(Call& call, Role wanted) {
@@ -119,7 +114,7 @@ awaitable<result<Reply>> MemberRoutes::keys(Call& call) {
     CO_TRY(const Wanted wanted, wanted_page(call));
     CO_TRY(const RecordPage page,
            co_await identity_.api_keys(wanted.domain, wanted.limit, wanted.after));
-    co_return Reply{.body = shown_page(page)};
+    co_return page_reply(page, shown);
 }
 
 awaitable<result<Reply>> MemberRoutes::create_key(Call& call) {
@@ -148,7 +143,7 @@ awaitable<result<Reply>> MemberRoutes::trail(Call& call) {
     CO_TRY(const Wanted wanted, wanted_page(call));
     CO_TRY(const RecordPage page,
            co_await identity_.trail(wanted.domain, wanted.limit, wanted.after));
-    co_return Reply{.body = shown_page(page)};
+    co_return page_reply(page, shown);
 }
 
 } // namespace netbuild::http

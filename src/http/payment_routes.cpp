@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "keyed_write.hpp"
+#include "page_reply.hpp"
 #include "payments/card_numbers.hpp"
 #include "wire/json.hpp"
 
@@ -11,8 +12,6 @@ namespace netbuild::http {
 namespace {
 
 using payments::Action;
-
-Value next_of(const RecordPage& page) { return page.next.empty() ? Value() : Value(page.next); }
 
 } // namespace
 
@@ -70,10 +69,7 @@ awaitable<result<Reply>> PaymentRoutes::list(Call& call) {
     wish.execution_id = call.parameter("executionId");
     wish.user_id = call.parameter("userId");
     CO_TRY(const RecordPage page, co_await payments_.list(std::move(wish), call.scope()));
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.push_back(payments::shown_payment(*record));
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+    co_return page_reply(page, payments::shown_payment);
 }
 
 awaitable<result<Reply>> PaymentRoutes::get(Call& call) {
@@ -88,10 +84,7 @@ awaitable<result<Reply>> PaymentRoutes::events(Call& call) {
     CO_TRY(const std::size_t limit, call.limit());
     CO_TRY(const RecordPage page, co_await payments_.events(call.segment("paymentId"), limit,
                                                             std::string(call.parameter("cursor"))));
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.push_back(payments::shown_event(*record));
-    co_return Reply{.body = Object{{"items", std::move(items)}, {"nextCursor", next_of(page)}}};
+    co_return page_reply(page, payments::shown_event);
 }
 
 } // namespace netbuild::http

@@ -235,8 +235,15 @@ awaitable<result<Reply>> Routes::answer(Request request) {
 }
 
 awaitable<Response> Routes::handle(Request request) {
+    // Before the store is read: no later than what the answer shows.
+    const Position documents =
+        ports_.documents_published ? ports_.documents_published() : Position{};
     auto reply = co_await answer(std::move(request));
     if (!reply) co_return problem(reply.error());
+    Object* body = reply->body.get_if<Object>();
+    if (Value* position = reply->position && body ? body->find("position") : nullptr;
+        position && position->is<Object>() && !documents.is_zero())
+        position->get_if<Object>()->set("documents", to_string(documents));
     Response response;
     response.status = reply->status;
     if (!reply->text.empty()) {
@@ -252,7 +259,10 @@ awaitable<Response> Routes::handle(Request request) {
         }
     }
     if (reply->position)
-        response.headers.emplace_back("X-NetBuild-Position", position_header(*reply->position));
+        response.headers.emplace_back("X-NetBuild-Position",
+                                      documents.is_zero()
+                                          ? position_header(*reply->position)
+                                          : position_header(*reply->position, documents));
     co_return response;
 }
 
@@ -262,22 +272,39 @@ Reply reply_of(query::Answer answer) {
     return {.body = std::move(answer.body), .position = answer.position};
 }
 
-/// Waits until the read model is as fresh as the request wants it.
-awaitable<result<void>> wait_for(query::QueryService& queries, const Call& call) {
-    CO_TRY(const auto freshness, freshness_of(call.request));
-    co_return co_await queries.wait(freshness);
-}
-
 } // namespace
 
+/// Waits until the read model, and the stream of NetBuild's own data, are as fresh as the request
+/// wants them.
+awaitable<result<void>> Routes::wait_for(const Call& call) {
+    CO_TRY(const auto freshness, freshness_of(call.request));
+    CO_TRY_VOID(co_await ports_.queries.wait(freshness));
+    CO_TRY(const auto wanted,
+           parse_documents_position(call.request.header("x-netbuild-min-position")));
+    if (!wanted || wanted->is_zero()) co_return result<void>{};
+    if (!ports_.documents)
+        co_return fail(ErrorCode::unsupported, "X-NetBuild-Min-Position: documents: no capture");
+    CO_TRY(const Position last, co_await ports_.documents->last());
+    if (last >= *wanted) co_return result<void>{};
+    const Position before = wanted->ordinal > 0
+                                ? Position{wanted->number, wanted->ordinal - 1}
+                                : Position{wanted->number - 1, Position::last_ordinal};
+    CO_TRY(const auto events, co_await ports_.documents->read(before, 1, freshness.wait));
+    if (events.empty())
+        co_return fail(ErrorCode::not_yet_consistent,
+                       fmt::format("wanted documents {}, the stream is at {}", to_string(*wanted),
+                                   to_string(last)));
+    co_return result<void>{};
+}
+
 awaitable<result<Reply>> Routes::executions(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer, co_await ports_.queries.executions(call.request.query, call.scope()));
     co_return reply_of(std::move(answer));
 }
 
 awaitable<result<Reply>> Routes::batch_get(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     auto body = parse_json(call.request.body);
     if (!body) co_return fail(ErrorCode::invalid_argument, "body: " + body.error().detail());
     CO_TRY(auto answer, co_await ports_.queries.batch_get(std::move(*body), call.scope()));
@@ -285,33 +312,33 @@ awaitable<result<Reply>> Routes::batch_get(Call& call) {
 }
 
 awaitable<result<Reply>> Routes::execution(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer, co_await ports_.queries.execution(call.segment("executionId"),
                                                           call.request.query, call.scope()));
     co_return reply_of(std::move(answer));
 }
 
 awaitable<result<Reply>> Routes::timeline(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer, co_await ports_.queries.timeline(call.segment("executionId"),
                                                          call.request.query, call.scope()));
     co_return reply_of(std::move(answer));
 }
 
 awaitable<result<Reply>> Routes::tasks(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer, co_await ports_.queries.tasks(call.request.query, call.scope()));
     co_return reply_of(std::move(answer));
 }
 
 awaitable<result<Reply>> Routes::definitions(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer, co_await ports_.queries.definitions(call.request.query, call.scope()));
     co_return reply_of(std::move(answer));
 }
 
 awaitable<result<Reply>> Routes::definition(Call& call) {
-    CO_TRY_VOID(co_await wait_for(ports_.queries, call));
+    CO_TRY_VOID(co_await wait_for(call));
     CO_TRY(auto answer,
            co_await ports_.queries.definition(call.segment("definitionId"), call.scope()));
     co_return reply_of(std::move(answer));

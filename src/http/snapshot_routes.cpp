@@ -2,6 +2,7 @@
 #include "http/snapshot_routes.hpp"
 
 #include "keyed_write.hpp"
+#include "page_reply.hpp"
 
 namespace netbuild::http {
 
@@ -33,11 +34,7 @@ awaitable<result<Reply>> SnapshotRoutes::list(Call& call) {
     wish.process_instance_id = call.parameter("processInstanceId");
     wish.domain_id = call.parameter("domainId");
     CO_TRY(const RecordPage page, co_await snapshots_.list(std::move(wish), call.scope()));
-    Array items;
-    for (const ValuePtr& record : page.items)
-        items.push_back(snapshots::shown_snapshot(*record));
-    co_return Reply{.body = Object{{"items", std::move(items)},
-                                   {"nextCursor", page.next.empty() ? Value() : Value(page.next)}}};
+    co_return page_reply(page, snapshots::shown_snapshot);
 }
 
 awaitable<result<Reply>> SnapshotRoutes::get(Call& call) {

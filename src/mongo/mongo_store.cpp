@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "bulk_size.hpp"
 #include "clients.hpp"
 #include "filter_bson.hpp"
 #include "merged_lookups.hpp"
@@ -199,22 +200,28 @@ public:
         return bulk;
     }
 
-    /// A stage's writes as bulks. A collection's inserts are one, for a server takes many new
-    /// documents at once best; its other writes one for each lane, by process instance.
+    /// A stage's writes as bulks of at most `size` writes. A collection's inserts go together, for
+    /// a server takes many new documents at once best; its other writes by lanes, one process
+    /// instance in one.
     class Bulks {
     public:
-        Bulks(const std::vector<DocumentWrite>& writes, std::size_t parallel) {
+        Bulks(const std::vector<DocumentWrite>& writes, std::size_t parallel, std::size_t size) {
             constexpr std::size_t small = 16;
             const bool few = writes.size() <= small;
             const std::size_t split = few ? 1 : parallel;
+            std::map<std::pair<std::string_view, std::size_t>, Writes> together;
             for (const DocumentWrite& write : writes) {
                 const std::string_view key =
                     write.partition.empty() ? std::string_view(write.id) : write.partition;
-                const std::size_t bulk =
+                const std::size_t lane =
                     is_insert(write) ? split : std::hash<std::string_view>{}(key) % split;
-                bulks_[{write.collection, bulk}].push_back(&write);
+                Writes& bulk = together[{write.collection, lane}];
+                bulk.push_back(&write);
+                if (bulk.size() == size) bulks_.push_back(std::exchange(bulk, {}));
             }
-            next_ = bulks_.begin();
+            for (auto& [of, rest] : together) {
+                if (!rest.empty()) bulks_.push_back(std::move(rest));
+            }
             // A few writes wait for answers, not for the server's work.
             lanes_ = few ? bulks_.size() : std::min(parallel, bulks_.size());
         }
@@ -222,19 +229,24 @@ public:
         /// So many are written at a time.
         [[nodiscard]] std::size_t lanes() const noexcept { return lanes_; }
         [[nodiscard]] const Writes* next() {
-            return next_ == bulks_.end() ? nullptr : &(next_++)->second;
+            return next_ == bulks_.size() ? nullptr : &bulks_[next_++];
         }
 
     private:
-        std::map<std::pair<std::string_view, std::size_t>, Writes> bulks_;
-        decltype(bulks_)::const_iterator next_;
+        std::vector<Writes> bulks_;
+        std::size_t next_ = 0;
         std::size_t lanes_ = 0;
     };
 
     awaitable<result<void>> write_bulks(Bulks& bulks) {
         while (const Writes* bulk = bulks.next()) {
-            CO_TRY_VOID(
-                co_await with_client([bulk](Client& client) { return write_bulk(client, *bulk); }));
+            const auto written =
+                co_await with_client([bulk](Client& client) { return write_bulk(client, *bulk); });
+            if (written)
+                bulk_size_.answered(bulk->size());
+            else if (written.error().code() == ErrorCode::outcome_unknown)
+                bulk_size_.unanswered(bulk->size());
+            CO_TRY_VOID(written);
         }
         co_return result<void>{};
     }
@@ -266,7 +278,7 @@ public:
     awaitable<result<void>> write_all(const std::vector<DocumentWrite>& writes,
                                       const std::optional<Fence>& fence) {
         if (writes.empty() && !fence) co_return result<void>{};
-        Bulks bulks(writes, std::max<std::size_t>(options_.parallel_bulks, 1));
+        Bulks bulks(writes, std::max<std::size_t>(options_.parallel_bulks, 1), bulk_size_.now());
         std::optional<Error> failure;
         TaskGroup group(co_await asio::this_coro::executor,
                         [&](const std::string&, const Error& error) {
@@ -438,6 +450,7 @@ public:
     }
 
     Options options_;
+    mongo::BulkSize bulk_size_;
     mongo::MergedLookups lookups_;
     mongo::Clients clients_; // the last member: its threads end before the others do
 };

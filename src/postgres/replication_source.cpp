@@ -79,10 +79,12 @@ public:
         CO_TRY_VOID(co_await postgres::ensure_publication(*connection, options_.publication,
                                                           options_.schema, columns));
         CO_TRY(stream_, co_await connect_replication());
-        CO_TRY(const SourceIdentity identity, co_await identify(*stream_));
-        if (start.identity && identity != *start.identity)
-            co_return fail(ErrorCode::unavailable,
-                           "PostgreSQL is another system or timeline than a moment ago");
+        if (start.identity) {
+            CO_TRY(const SourceIdentity identity, co_await identify(*stream_));
+            if (identity != *start.identity)
+                co_return fail(ErrorCode::unavailable,
+                               "PostgreSQL is another system or timeline than a moment ago");
+        }
         std::unique_ptr<EngineSnapshot> snapshot;
         Lsn from{};
         if (start.after) {

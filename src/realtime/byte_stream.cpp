@@ -49,16 +49,14 @@ public:
     }
 
     void wait_readable(std::shared_ptr<Waiter> waiter) override {
-        socket_.async_wait(tcp::socket::wait_read, [waiter = std::move(waiter)](
-                                                       const error_code& ec) {
-            waiter->on_readable(ec);
-        });
+        socket_.async_wait(
+            tcp::socket::wait_read,
+            [waiter = std::move(waiter)](const error_code& ec) { waiter->on_readable(ec); });
     }
     void wait_writable(std::shared_ptr<Waiter> waiter) override {
-        socket_.async_wait(tcp::socket::wait_write, [waiter = std::move(waiter)](
-                                                        const error_code& ec) {
-            waiter->on_writable(ec);
-        });
+        socket_.async_wait(
+            tcp::socket::wait_write,
+            [waiter = std::move(waiter)](const error_code& ec) { waiter->on_writable(ec); });
     }
     void shutdown_send() override {
         error_code ignored;

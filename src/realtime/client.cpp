@@ -48,9 +48,9 @@ void Client::on_packet(result<std::optional<Packet>> decoded) {
     }
     if (!*decoded) return;
     Packet packet = std::move(**decoded);
-    const auto found =
-        std::find_if(sockets_.begin(), sockets_.end(),
-                     [&](const auto& socket) { return socket->nsp().name() == packet.nsp; });
+    const auto found = std::find_if(sockets_.begin(), sockets_.end(), [&](const auto& socket) {
+        return socket->nsp().name() == packet.nsp;
+    });
     if (found == sockets_.end()) {
         if (packet.type == PacketType::connect)
             return on_connect(packet.nsp, std::move(packet.data));
@@ -99,10 +99,11 @@ bool Client::may_send_event(const std::shared_ptr<Socket>& socket) {
     if (++events_ <= server_.options.events_a_second_max) return true;
     ++server_.counters.limited_events;
     if (!std::exchange(told_limit_, true))
-        socket->emit({"error", Object{{"code", "rate_limited"},
-                                      {"message", "too many events a second"},
-                                      {"limit", static_cast<std::int64_t>(
-                                                    server_.options.events_a_second_max)}}});
+        socket->emit(
+            {"error",
+             Object{{"code", "rate_limited"},
+                    {"message", "too many events a second"},
+                    {"limit", static_cast<std::int64_t>(server_.options.events_a_second_max)}}});
     return false;
 }
 

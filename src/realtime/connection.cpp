@@ -262,8 +262,8 @@ bool Connection::on_frame(const websocket::Decoder::Outcome& outcome) {
         return true;
     case Step::ping:
         if (carrying) {
-            session->send(MessageRef::control(
-                websocket::frame(websocket::Opcode::pong, outcome.payload)));
+            session->send(
+                MessageRef::control(websocket::frame(websocket::Opcode::pong, outcome.payload)));
         } else {
             out_ += websocket::frame(websocket::Opcode::pong, outcome.payload);
             flush();

@@ -71,8 +71,8 @@ private:
     std::unique_ptr<HttpReader> reader_;
     std::shared_ptr<Session> session_;
     websocket::Decoder decoder_;
-    std::string in_;  // the beginning of a request or frame
-    std::string out_; // before what the session has queued
+    std::string in_;   // the beginning of a request or frame
+    std::string out_;  // before what the session has queued
     std::string cors_; // of the request in hand
     std::size_t discarded_ = 0;
     Mode mode_ = Mode::reading;

@@ -185,10 +185,10 @@ std::shared_ptr<Session> Engine::Impl::find(std::string_view sid) const {
 std::string Engine::Impl::cors_headers(const HttpRequest& request) const {
     const auto origin = request.header("origin");
     if (origin.empty() || options.origins.empty()) return {};
-    const bool any = std::find(options.origins.begin(), options.origins.end(), "*") !=
-                     options.origins.end();
-    if (!any && std::find(options.origins.begin(), options.origins.end(), origin) ==
-                    options.origins.end())
+    const bool any =
+        std::find(options.origins.begin(), options.origins.end(), "*") != options.origins.end();
+    if (!any &&
+        std::find(options.origins.begin(), options.origins.end(), origin) == options.origins.end())
         return "Vary: Origin\r\n";
     std::string out = any ? "Access-Control-Allow-Origin: *\r\n"
                           : fmt::format("Access-Control-Allow-Origin: {}\r\nVary: Origin\r\n"
@@ -238,7 +238,7 @@ void Engine::Impl::handle(Connection& connection, HttpRequest request) {
     if (wants_websocket(request)) return handle_websocket(connection, std::move(request), sid);
     if (sid.empty()) return open_polling(connection, std::move(request));
     const auto session = find(sid);
-    if (request.method == "GET") return session->poll(connection, request);
+    if (request.method == "GET") return session->poll(connection);
     if (request.header("content-type") == "application/octet-stream") {
         session->fail("transport error");
         return connection.answer(bad_request());
@@ -283,7 +283,7 @@ void Engine::Impl::open_polling(Connection& connection, HttpRequest request) {
         session->id(), options.ping_interval.count(), options.ping_timeout.count(),
         options.payload_bytes_max)));
     session->start(opened(*session));
-    session->poll(connection, request);
+    session->poll(connection);
 }
 
 std::shared_ptr<Session> Engine::Impl::make_session(HttpRequest request,

@@ -29,9 +29,7 @@ struct HttpReader::Impl {
         }
     }
     State failed(const boost::system::error_code& ec) {
-        status = ec == http::error::body_limit     ? 413
-                 : ec == http::error::header_limit ? 431
-                                                   : 400;
+        status = ec == http::error::body_limit ? 413 : ec == http::error::header_limit ? 431 : 400;
         return State::failed;
     }
 };

@@ -34,11 +34,10 @@ LocalAdapter::broadcast_with_ack(socketio::Packet packet, Audience audience) {
     const auto state = std::make_shared<State>(co_await asio::this_coro::executor);
     const auto timeout = audience.flags.timeout.value_or(ack_timeout);
     audience.flags.timeout = timeout;
-    const std::size_t asked =
-        local_.broadcast_with_ack(packet, audience, [state](Array answer) {
-            state->answer.items.push_back(answer.empty() ? Value() : std::move(answer.front()));
-            state->changed.notify_all();
-        });
+    const std::size_t asked = local_.broadcast_with_ack(packet, audience, [state](Array answer) {
+        state->answer.items.push_back(answer.empty() ? Value() : std::move(answer.front()));
+        state->changed.notify_all();
+    });
     const Deadline deadline(clock_, timeout);
     while (state->answer.items.size() < asked && !deadline.passed(clock_))
         CO_TRY_VOID(co_await state->changed.wait_for(clock_, deadline.left(clock_)));

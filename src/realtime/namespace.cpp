@@ -47,9 +47,8 @@ void Namespace::connect(Client& client, Value auth) {
                                                        std::move(session), std::move(from)));
     }
     admit(std::make_shared<Socket>(*this, client, std::string(SessionId::random().view()),
-                                   adapter_->recoverable()
-                                       ? std::string(SessionId::random().view())
-                                       : std::string(),
+                                   adapter_->recoverable() ? std::string(SessionId::random().view())
+                                                           : std::string(),
                                    std::move(auth)),
           0, {});
 }
@@ -73,8 +72,8 @@ asio::awaitable<result<void>> Namespace::recover(std::weak_ptr<Client> client, V
     auto& session = recovered->session;
     // A connection that is not known to be dead yet.
     if (const auto earlier = find(session.sid)) earlier->disconnect(true);
-    const auto socket = std::make_shared<Socket>(*this, *alive, session.sid, session.pid,
-                                                 std::move(auth));
+    const auto socket =
+        std::make_shared<Socket>(*this, *alive, session.sid, session.pid, std::move(auth));
     socket->recovered_ = true;
     socket->data = std::move(session.data);
     for (const auto& room : session.rooms)
@@ -89,21 +88,21 @@ void Namespace::admit(const std::shared_ptr<Socket>& socket, std::size_t middlew
     // The client may have gone when `next` is called; once is enough.
     const auto client = socket->client_->weak_from_this();
     auto called = std::make_shared<bool>(false);
-    middlewares_[middleware](
-        socket, [this, socket, client, middleware, called,
-                 missed = std::move(missed)](std::optional<ConnectError> error) mutable {
-            if (std::exchange(*called, true)) return;
-            const auto alive = client.lock();
-            if (!alive || !alive->open() || error) {
-                while (!socket->memberships_.empty())
-                    drop_membership(*socket, socket->memberships_.size() - 1);
-                if (!alive) return;
-                alive->not_connected(*this);
-                if (error) alive->refuse(name_, std::move(*error));
-                return;
-            }
-            admit(socket, middleware + 1, std::move(missed));
-        });
+    middlewares_[middleware](socket,
+                             [this, socket, client, middleware, called, missed = std::move(missed)](
+                                 std::optional<ConnectError> error) mutable {
+                                 if (std::exchange(*called, true)) return;
+                                 const auto alive = client.lock();
+                                 if (!alive || !alive->open() || error) {
+                                     while (!socket->memberships_.empty())
+                                         drop_membership(*socket, socket->memberships_.size() - 1);
+                                     if (!alive) return;
+                                     alive->not_connected(*this);
+                                     if (error) alive->refuse(name_, std::move(*error));
+                                     return;
+                                 }
+                                 admit(socket, middleware + 1, std::move(missed));
+                             });
 }
 
 void Namespace::add(const std::shared_ptr<Socket>& socket, const std::vector<Array>& missed) {
@@ -241,8 +240,7 @@ void Namespace::emit(Audience audience, Array event) {
     adapter_->broadcast({PacketType::event, name_, {}, std::move(event)}, std::move(audience));
 }
 
-void Namespace::broadcast(const Packet& packet, const Audience& audience,
-                          std::string_view offset) {
+void Namespace::broadcast(const Packet& packet, const Audience& audience, std::string_view offset) {
     ++server_.counters.broadcasts;
     // Sending ends no session at once and changes no room, so the lists hold still.
     std::optional<EncodedPacket> encoded;

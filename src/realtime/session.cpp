@@ -16,6 +16,9 @@ namespace {
 constexpr std::chrono::seconds closing_poll_timeout{30};
 /// A queue's memory above this goes back when it is empty.
 constexpr std::size_t queue_kept = 8;
+/// Clients count whole milliseconds and their timers run early by one: a heartbeat's end is not to
+/// be later than they see it.
+constexpr std::chrono::milliseconds early{2};
 
 const MessageRef& ping() {
     static const MessageRef message = MessageRef::packet("2");
@@ -96,7 +99,8 @@ bool Session::writable() const noexcept {
 
 void Session::start(std::unique_ptr<SessionHandler> handler) {
     handler_ = std::move(handler);
-    if (state_ == State::open) engine_.wheel.arm_after(*this, engine_.options.ping_interval);
+    if (state_ == State::open)
+        engine_.wheel.arm_after(*this, engine_.options.ping_interval - early);
 }
 
 void Session::send(MessageRef message, Delivery delivery) {
@@ -180,8 +184,13 @@ void Session::answer_poll(std::string payload) {
         connection->answer({200, "text/plain; charset=UTF-8", std::move(payload)});
 }
 
-void Session::poll(Connection& connection, const HttpRequest&) {
+void Session::poll(Connection& connection) {
     const auto self = shared_from_this();
+    if (awaiting_pong_ && deadline() <= engine_.clock.monotonic()) {
+        // Its time is over, and only the timer has not been looked at yet.
+        fail("ping timeout");
+        return connection.answer({400, "text/plain; charset=UTF-8", {}});
+    }
     if (connection_) {
         // Two at a time: one of them is not the client's.
         answer_poll("1");
@@ -301,7 +310,7 @@ void Session::end_probe() {
 
 void Session::finish_upgrade(std::shared_ptr<Connection> connection) {
     if (state_ != State::open || probe_ != connection) return;
-    answer_poll(has_output() ? take_payload() : "6");
+    answer_poll("6"); // what is queued goes over the WebSocket
     probe_.reset();
     probed_ = false;
     websocket_ = true;

@@ -71,7 +71,7 @@ public:
     // For the engine and its connections.
     void start(std::unique_ptr<SessionHandler> handler);
     void attach_websocket(std::shared_ptr<Connection> connection);
-    void poll(Connection& connection, const HttpRequest& request);
+    void poll(Connection& connection);
     /// False: the payload is malformed and the session has ended.
     bool post(std::string_view body);
     void on_packet(std::string_view text);

@@ -139,8 +139,8 @@ void Socket::emit_with_ack(Array event, std::chrono::milliseconds timeout,
         return answered(fail(ErrorCode::overloaded, "too many answers are awaited"));
     const std::uint64_t id = nsp_.next_ack_++;
     acks_->waiting.emplace(id, Acks::Waiting{std::move(answered)});
-    const bool planned = nsp_.server_.engine->wheel.call_after(
-        timeout, [weak = weak_from_this(), id] {
+    const bool planned =
+        nsp_.server_.engine->wheel.call_after(timeout, [weak = weak_from_this(), id] {
             const auto socket = weak.lock();
             if (!socket || !socket->acks_) return;
             auto waiting = socket->acks_->waiting.extract(id);

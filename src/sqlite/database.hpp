@@ -46,7 +46,8 @@ public:
     }
     /// As an indexed column holds it: dates in ms, booleans 0 or 1; what has no order is null.
     void bind(int index, const Value& value);
-    void bind(int index, Value&& value) = delete; // its text would be gone before the statement runs
+    void bind(int index,
+              Value&& value) = delete; // its text would be gone before the statement runs
     /// True while there is a row.
     result<bool> step();
     result<void> run();

@@ -396,7 +396,7 @@ void TransactionProjection::deployment(const Row& row) {
          Object{{"domainId", domain(row.cell(Column::tenant_id))},
                 {"deploymentId", row.text(Column::id)},
                 {"name", text_value(row.cell(Column::name))},
-                {"source", text_value(row.cell(Column::source))}});
+                {"deploymentSource", text_value(row.cell(Column::source))}});
 }
 
 } // namespace netbuild::sync

@@ -162,11 +162,11 @@ std::size_t VectorFolder::bytes_of_one(VectorSpec spec) const {
 }
 
 awaitable<result<void>> VectorFolder::own_folder() {
-    return shared_->pool.run([shared = shared_] { return shared->own(); });
+    return shared_->pool.run([shared = shared_.get()] { return shared->own(); });
 }
 
 awaitable<result<std::vector<std::string>>> VectorFolder::files() {
-    return shared_->pool.run([shared = shared_]() -> result<std::vector<std::string>> {
+    return shared_->pool.run([shared = shared_.get()]() -> result<std::vector<std::string>> {
         TRY_VOID(shared->make_folder());
         std::vector<std::string> names;
         std::error_code ec;
@@ -180,7 +180,7 @@ awaitable<result<std::vector<std::string>>> VectorFolder::files() {
 }
 
 awaitable<result<void>> VectorFolder::remove_file(std::string name) {
-    return shared_->pool.run([shared = shared_, name = std::move(name)]() -> result<void> {
+    return shared_->pool.run([shared = shared_.get(), name = std::move(name)]() -> result<void> {
         std::error_code ec;
         std::filesystem::remove(shared->path_of(name), ec);
         if (ec) return fail(ErrorCode::unavailable, fmt::format("{}: {}", name, ec.message()));
@@ -189,7 +189,7 @@ awaitable<result<void>> VectorFolder::remove_file(std::string name) {
 }
 
 awaitable<result<ForeignVectors>> VectorFolder::read_foreign(std::string path) {
-    return shared_->pool.run([shared = shared_, path = std::move(path)] {
+    return shared_->pool.run([shared = shared_.get(), path = std::move(path)] {
         return read_faiss(path, shared->options.foreign_bytes_max);
     });
 }

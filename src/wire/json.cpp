@@ -166,7 +166,8 @@ public:
     }
     bool on_key(std::string_view part, std::size_t, error_code& ec) {
         text_ += part;
-        if (!lenient && text_.find('\0') != std::string::npos) return refuse("a key holds a NUL", ec);
+        if (!lenient && text_.find('\0') != std::string::npos)
+            return refuse("a key holds a NUL", ec);
         keys_.push_back(std::move(text_));
         text_.clear();
         return true;

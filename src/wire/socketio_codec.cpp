@@ -48,8 +48,9 @@ Value with_placeholders(const Value& value, std::vector<std::string>& attachment
     return value;
 }
 
-/// False: a placeholder for an attachment that there is not, or that has its place already (official
-/// clients number each occurrence anew; copies would let a small packet become a huge value).
+/// False: a placeholder for an attachment that there is not, or that has its place already
+/// (official clients number each occurrence anew; copies would let a small packet become a huge
+/// value).
 bool fill_placeholders(Value& value, std::vector<std::optional<std::string>>& attachments) {
     if (auto* array = value.get_if<Array>())
         return std::all_of(array->begin(), array->end(),
@@ -77,9 +78,8 @@ Error refuse(std::string_view reason) {
 
 /// Names that mean something to a client itself: a server never takes them from one.
 bool reserved(std::string_view event) {
-    constexpr std::array<std::string_view, 6> names{"connect",       "connect_error",
-                                                    "disconnect",    "disconnecting",
-                                                    "newListener",   "removeListener"};
+    constexpr std::array<std::string_view, 6> names{
+        "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"};
     return std::find(names.begin(), names.end(), event) != names.end();
 }
 

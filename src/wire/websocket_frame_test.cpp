@@ -86,12 +86,12 @@ TEST(WebSocketFrames, fragments_become_one_message_with_a_ping_amid_them) {
 
 TEST(WebSocketFrames, what_breaks_the_protocol_fails_with_its_code) {
     const std::pair<std::string, std::uint16_t> cases[] = {
-        {client_frame(0x81, "4a", false), close_code::protocol_error},         // not masked
-        {client_frame(0xC1, "4a"), close_code::protocol_error},                // a reserved bit
-        {client_frame(0x83, "4a"), close_code::protocol_error},                // a reserved opcode
-        {client_frame(0x09, "p"), close_code::protocol_error},                 // a ping in parts
+        {client_frame(0x81, "4a", false), close_code::protocol_error}, // not masked
+        {client_frame(0xC1, "4a"), close_code::protocol_error},        // a reserved bit
+        {client_frame(0x83, "4a"), close_code::protocol_error},        // a reserved opcode
+        {client_frame(0x09, "p"), close_code::protocol_error},         // a ping in parts
         {client_frame(0x89, std::string(126, 'p')), close_code::protocol_error}, // a long ping
-        {client_frame(0x80, "x"), close_code::protocol_error},                 // goes on with nothing
+        {client_frame(0x80, "x"), close_code::protocol_error}, // goes on with nothing
         {client_frame(0x01, "4") + client_frame(0x81, "4"), close_code::protocol_error},
         {client_frame(0x81, "4\xc3("), close_code::invalid_payload},
         {client_frame(0x81, std::string(payload_max + 1, 'x')), close_code::too_big},
@@ -99,8 +99,7 @@ TEST(WebSocketFrames, what_breaks_the_protocol_fails_with_its_code) {
          close_code::too_big},
         {client_frame(0x88, "\x03"), close_code::protocol_error},
         {client_frame(0x88, "\x03\xed"), close_code::protocol_error}, // 1005
-        {std::string("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10) + "mask",
-         close_code::too_big},
+        {std::string("\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10) + "mask", close_code::too_big},
     };
     for (const auto& [bytes, code] : cases) {
         const auto all = decode(bytes, 1'000'000);
@@ -131,7 +130,8 @@ TEST(WebSocketFrames, a_server_s_frames_are_short_and_unmasked) {
 }
 
 TEST(Utf8, refuses_overlong_forms_surrogates_and_what_is_too_big_or_cut) {
-    for (const auto* text : {"", "plain ascii text", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"})
+    for (const auto* text :
+         {"", "plain ascii text", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"})
         EXPECT_TRUE(valid_utf8(text)) << text;
     for (const auto* text : {"\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
                              "\xf5\x80\x80\x80", "\xe2\x82", "\x80", "12345678\xff"})

@@ -17,7 +17,7 @@ EPOCH = 2 ** 48  # a Position of a later epoch: the model was loaded anew
 def stored_events(netbuild):
     """(id, type, payload) from the store, in order."""
     out = subprocess.run([NETBUILD, "events", "--config", str(netbuild.config), "--json"], capture_output=True,
-                         text=True, env=netbuild.environment)
+                         text=True, env=netbuild.cli_environment)
     if out.returncode:
         raise Failed(f"netbuild events: {out.returncode} {out.stderr[-500:]}")
     events = []

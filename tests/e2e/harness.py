@@ -162,7 +162,7 @@ class Netbuild:
             lines += ['[redis]', f'url = "{stack["redis"]}"']
         self.config = self.folder / "netbuild.toml"
         self.config.write_text("\n".join(lines) + "\n")
-        self.environment = {**os.environ, **(environment or {})}
+        self.environment = self.cli_environment = {**os.environ, **(environment or {})}
         self.api = Json(f"http://127.0.0.1:{self.port}")
 
     def start(self, wait_ready=True):
@@ -199,7 +199,7 @@ class Netbuild:
     def cli(self, *arguments):
         """Exit code and the JSON answer of a command."""
         out = subprocess.run([NETBUILD, *arguments, "--config", str(self.config), "--json"], capture_output=True,
-                             text=True, env=self.environment)
+                             text=True, env=self.cli_environment)
         lines = out.stdout.strip().splitlines()
         if not lines:
             raise Failed(f"netbuild {' '.join(arguments)}: {out.returncode} {out.stderr}")
@@ -222,6 +222,53 @@ class Netbuild:
             self.drop_slot()
         if kind:
             say(f"--- the end of {self.folder / 'log'}:\n{self.tail()}")
+
+
+class EmbeddedServer:
+    """netbuild serve on its embedded default, with a folder of its own; `settings` are NETBUILD_ variables."""
+
+    def __init__(self, name, **settings):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"netbuild-{name}-"))
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.api = Json(self.url)
+        self.environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(self.port), "NETBUILD_STORE_PATH": str(self.folder),
+                            **{f"NETBUILD_{key}": str(value) for key, value in settings.items()}}
+        self.process = None
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen([NETBUILD, "serve"], env=self.environment, cwd=self.folder, stdout=log, stderr=log)
+
+        def answers():
+            if self.process.poll() is not None:
+                raise Failed(f"netbuild ended with {self.process.returncode}: {self.log()[-2000:]}")
+            try:
+                return self.api.request("GET", "/healthz")[0] == 200
+            except OSError:
+                return False
+        until("the server answers", answers)
+
+    def run(self, *words, stdin=""):
+        """A command of the same configuration."""
+        return subprocess.run([NETBUILD, *words], env=self.environment, cwd=self.folder, input=stdin, capture_output=True, text=True,
+                              timeout=WAIT_SECONDS_MAX)
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
 
 # --- Camunda

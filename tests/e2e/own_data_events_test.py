@@ -108,7 +108,20 @@ def domains_apart(api, port, acme, other):
     check("no content", "secret" not in json.dumps(told) and "4711" not in json.dumps(told), told)
     places = [f'documents="{data["position"]}"' for data in told]
     check("ids hold the Position", all(place in id_ for place, (id_, *_) in zip(places, readers["acme"].found)), readers["acme"].found)
+    freshness(api, acme, told[-1]["position"])
     return readers["acme"].found
+
+
+def freshness(api, bearer, position):
+    """Answers say how far own data is captured, and wait for it."""
+    number, ordinal = position.split("-")
+    status, body, headers = api.request("GET", "/v1/executions?limit=1", headers={**bearer, "X-NetBuild-Min-Position": f'documents="{position}"'})
+    said = headers["X-NetBuild-Position"].rpartition('documents="')[2].rstrip('"')
+    check("an answer says the capture's Position", status == 200 and said == body["position"]["documents"] and
+          tuple(map(int, said.split("-"))) >= (int(number), int(ordinal)), (status, body, headers))
+    later = {"X-NetBuild-Min-Position": f'engine="0-0", documents="{int(number) + (1 << 40)}-0"', "X-NetBuild-Wait": "50"}
+    status, body, _ = api.request("GET", "/v1/executions?limit=1", headers={**bearer, **later})
+    check("and waits for it", (status, body["code"]) == (503, "not_yet_consistent"), body)
 
 
 def another_program_writes(api, port, bearer, uri):

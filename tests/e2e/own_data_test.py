@@ -7,14 +7,10 @@ import concurrent.futures
 import hashlib
 import http.client
 import json
-import os
-import pathlib
 import sqlite3
-import subprocess
 import sys
-import tempfile
 
-from harness import NETBUILD, Failed, Json, free_port, say, until
+from harness import EmbeddedServer, Failed, say, until
 
 CHECKS = 0
 CARD = "4111 1111 1111 1111"
@@ -27,34 +23,9 @@ def check(what, condition, detail=""):
         raise Failed(f"{what}: {str(detail)[:500]}")
 
 
-class Server:
+class Server(EmbeddedServer):
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="netbuild-own-data-")
-        self.port = free_port()
-        self.environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(self.port), "NETBUILD_STORE_PATH": self.folder,
-                            "NETBUILD_SIMULATOR_RATE": "20", "NETBUILD_SIMULATOR_INSTANCES": "40", "NETBUILD_HTTP_AUTH": "none",
-                            "NETBUILD_LOG_LEVEL": "debug"}
-        self.api = Json(f"http://127.0.0.1:{self.port}")
-        self.process = None
-
-    def start(self):
-        log = open(pathlib.Path(self.folder) / "log", "ab")
-        self.process = subprocess.Popen([NETBUILD, "serve"], env=self.environment, cwd=self.folder, stdout=log, stderr=log)
-
-        def answers():
-            try:
-                return self.api.request("GET", "/healthz")[0] == 200
-            except OSError:
-                return False
-        until("the server answers", answers)
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def log(self):
-        return (pathlib.Path(self.folder) / "log").read_text()
+        super().__init__("own-data", SIMULATOR_RATE=20, SIMULATOR_INSTANCES=40, HTTP_AUTH="none", LOG_LEVEL="debug")
 
     def raw(self, path, body, key):
         """Status and bytes of a POST, on a connection of its own."""
@@ -67,7 +38,7 @@ class Server:
         return answer.status, content
 
     def cli(self, *words):
-        done = subprocess.run([NETBUILD, *words, "--json"], env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        done = self.run(*words, "--json")
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
@@ -148,7 +119,7 @@ def refusals(server):
     check("a snapshot of none is 404", server.raw("/v1/tasks/none/snapshots", {}, "k")[0] == 404)
     check("nothing of it was kept", len(server.api.get("/v1/payments")["items"]) == 1)
     check("and none is in the log", "4111" not in server.log())
-    for file in pathlib.Path(server.folder).rglob("*"):
+    for file in server.folder.rglob("*"):
         if file.is_file():
             content = file.read_bytes()
             check(f"nor in {file.name}", b"4111 1111" not in content and b"4111111111111111" not in content)
@@ -197,7 +168,7 @@ def verifies(server, payment, items):
     code, report, errors = server.cli("verify", "snapshots")
     check("snapshots are, too", code == 0 and report["snapshots"] >= len(items), (report, errors))
     server.kill()
-    with sqlite3.connect(pathlib.Path(server.folder) / "records.sqlite") as database:
+    with sqlite3.connect(server.folder / "records.sqlite") as database:
         database.execute("DELETE FROM task_snapshots WHERE sequence = 7")
         database.execute("DELETE FROM payment_events WHERE paymentId = ? AND number = 5", (payment,))
     code, report, _ = server.cli("verify", "payments")

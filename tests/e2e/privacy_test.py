@@ -3,7 +3,6 @@
 """A person's data is exported and erased beside a running server, also when the erasure is killed; the domain's users,
 API keys and audit trail over HTTP; the demo's token. On the embedded default; needs no server."""
 import json
-import os
 import pathlib
 import re
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import NETBUILD, Failed, Json, free_port, say, until
+from harness import NETBUILD, EmbeddedServer, Failed, Json, free_port, say, until
 
 CHECKS = 0
 PASSWORD = "correct horse battery"
@@ -27,36 +26,14 @@ def check(what, condition, detail=""):
         raise Failed(f"{what}: {str(detail)[:500]}")
 
 
-class Server:
+class Server(EmbeddedServer):
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="netbuild-privacy-")
-        self.port = free_port()
-        self.environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(self.port), "NETBUILD_STORE_PATH": self.folder,
-                            "NETBUILD_SIMULATOR_RATE": "20", "NETBUILD_SIMULATOR_INSTANCES": "2", "NETBUILD_AUTH_FAILURES_FREE": "3"}
-        self.api = Json(f"http://127.0.0.1:{self.port}")
-        self.process = None
+        super().__init__("privacy", SIMULATOR_RATE=20, SIMULATOR_INSTANCES=2, AUTH_FAILURES_FREE=3)
 
     def cli(self, *words, stdin="", code=0):
-        done = subprocess.run([NETBUILD, *words], env=self.environment, cwd=self.folder, input=stdin, capture_output=True, text=True,
-                              timeout=60)
+        done = self.run(*words, stdin=stdin)
         check(f"{' '.join(words)} exits with {code}", done.returncode == code, (done.returncode, done.stderr))
         return done.stdout
-
-    def start(self):
-        log = open(pathlib.Path(self.folder) / "log", "ab")
-        self.process = subprocess.Popen([NETBUILD, "serve"], env=self.environment, cwd=self.folder, stdout=log, stderr=log)
-
-        def answers():
-            try:
-                return self.api.request("GET", "/healthz")[0] == 200
-            except OSError:
-                return False
-        until("the server answers", answers)
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
     def ask(self, method, path, token, body=None, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()} | {"Authorization": f"Bearer {token}"}
@@ -124,7 +101,7 @@ def exports(server, ada_id):
     text = json.dumps(document)
     check("and nothing of others", "an answer" not in text and BOB not in text and "argon2" not in text)
     told = json.loads(server.cli("user", "export", ada_id, "--out", "ada.json", "--json"))
-    file = pathlib.Path(server.folder) / "ada.json"
+    file = server.folder / "ada.json"
     check("the file is the owner's", stat.S_IMODE(file.stat().st_mode) == 0o600, oct(file.stat().st_mode))
     check("and has the same", json.loads(file.read_text())["messages"] == document["messages"] and told["records"]["messages"] == 152, told)
     server.cli("user", "export", "nobody@example.org", code=1)

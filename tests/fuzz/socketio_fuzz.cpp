@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// libFuzzer target: whatever an Engine.IO payload holds, its packets are read or refused; a Socket.IO
-// packet that is read can be written, and what was written reads as the same.
+// libFuzzer target: whatever an Engine.IO payload holds, its packets are read or refused; a
+// Socket.IO packet that is read can be written, and what was written reads as the same.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

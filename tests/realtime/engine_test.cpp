@@ -62,7 +62,12 @@ TEST_F(Engines, a_handshake_with_a_bad_version_transport_method_or_sid_is_answer
 
 TEST_F(Engines, polling_echoes_payloads_of_text_and_bytes) {
     const auto session = open_polling();
-    for (const std::string payload : {"4hello", "4a\x1e" "4b\x1e" "4c", "4hello\x1e" "bAQIDBA=="}) {
+    for (const std::string payload : {"4hello",
+                                      "4a\x1e"
+                                      "4b\x1e"
+                                      "4c",
+                                      "4hello\x1e"
+                                      "bAQIDBA=="}) {
         EXPECT_EQ(peer().post(session, payload).body, "ok");
         EXPECT_EQ(peer().get(session).body, payload);
     }
@@ -154,7 +159,9 @@ TEST_F(Engines, a_malformed_frame_or_packet_ends_the_websocket) {
     const std::pair<std::string, std::string> cases[] = {
         {client_frame(0x81, "abc"), "closed 1000"},
         {client_frame(0x81, "2"), "closed 1000"},
-        {std::string("\x81\x02" "4a"), "closed 1002"},
+        {std::string("\x81\x02"
+                     "4a"),
+         "closed 1002"},
         {client_frame(0x83, "4"), "closed 1002"},
         {client_frame(0x81, "4\xff"), "closed 1007"},
         {client_frame(0x82, std::string(1'000'001, 'x')), "closed 1009"},
@@ -189,11 +196,27 @@ TEST_F(Engines, an_upgrade_moves_the_session_and_leaves_polling_behind) {
     EXPECT_EQ(socket.message(), "4again");
 }
 
+TEST_F(Engines, what_is_queued_at_the_upgrade_goes_over_the_websocket) {
+    const auto session = open_polling();
+    auto socket = peer();
+    ASSERT_EQ(socket.upgrade(websocket + session.substr(polling.size())), 101);
+    socket.text("2probe");
+    EXPECT_EQ(socket.message(), "3probe");
+    EXPECT_EQ(peer()
+                  .post(session, "4one\x1e"
+                                 "4two")
+                  .body,
+              "ok"); // and nobody polls
+    socket.text("5");
+    EXPECT_EQ(socket.message(), "4one");
+    EXPECT_EQ(socket.message(), "4two");
+}
+
 TEST_F(Engines, a_probe_that_fails_leaves_the_polling_session_alone) {
     const auto session = open_polling();
     const std::string over = websocket + session.substr(polling.size());
-    for (const std::string bytes : {client_frame(0x81, "4hello"), client_frame(0x82, "x"),
-                                    client_frame(0x83, ""), client_frame(0x88, "")}) {
+    for (const std::string& bytes : {client_frame(0x81, "4hello"), client_frame(0x82, "x"),
+                                     client_frame(0x83, ""), client_frame(0x88, "")}) {
         auto socket = peer();
         ASSERT_EQ(socket.upgrade(over), 101);
         socket.text("2probe");

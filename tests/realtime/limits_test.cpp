@@ -17,9 +17,8 @@ struct World {
         server->of("/").on("echo", [](const std::shared_ptr<Socket>&, Event event) {
             event.reply(std::move(event.arguments));
         });
-        server->of("/").on_disconnect([this](Socket&, std::string_view reason) {
-            reasons.emplace_back(reason);
-        });
+        server->of("/").on_disconnect(
+            [this](Socket&, std::string_view reason) { reasons.emplace_back(reason); });
         server->listen("127.0.0.1", 0).value();
     }
     ~World() {

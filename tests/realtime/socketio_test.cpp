@@ -15,8 +15,7 @@ protected:
         options.engine = quick_options();
         options.engine.ping_interval = std::chrono::seconds(20);
         options.connect_timeout = std::chrono::milliseconds(300);
-        server_ =
-            std::make_unique<Server>(loop_.context.get_executor(), loop_.clock, options);
+        server_ = std::make_unique<Server>(loop_.context.get_executor(), loop_.clock, options);
         for (const auto* name : {"/", "/custom"}) {
             Namespace& nsp = server_->of(name);
             nsp.on_connection([this](const std::shared_ptr<Socket>& socket) {
@@ -88,7 +87,8 @@ TEST_F(SocketIo, events_acknowledgements_and_bytes_come_back) {
     EXPECT_EQ(peer.message(), "42[\"message-back\",1,\"2\",{\"3\":[true]}]");
     peer.text("42456[\"message-with-ack\",1,\"2\",{\"3\":[false]}]");
     EXPECT_EQ(peer.message(), "43456[1,\"2\",{\"3\":[false]}]");
-    const std::string places = "{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}";
+    const std::string places =
+        "{\"_placeholder\":true,\"num\":0},{\"_placeholder\":true,\"num\":1}";
     peer.text("452-[\"message\"," + places + "]");
     peer.binary("one");
     peer.binary("two");

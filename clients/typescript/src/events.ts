@@ -90,6 +90,8 @@ export interface DeploymentEvent extends EventBase {
     type: "deployment:created";
     deploymentId: string;
     name: string | null;
+    /** Of the deployment, such as "process application". */
+    deploymentSource: string | null;
 }
 
 /** Events from `from` up to `to` are not there any more: read anew what you keep. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A place in Camunda's write-ahead log: "NUMBER-ORDINAL", as in events and in X-NetBuild-Position. */
 
-/** The Position in a header: `engine="23803720-12"` or the bare form. */
+/** The engine's Position in a header, `engine="23803720-12", documents="…"`, or the bare form. */
 export function parsePosition(text: string): string | undefined {
-    return /^(?:engine=)?"?(\d+-\d+)"?$/.exec(text)?.[1];
+    return (/^(?:.*,\s*)?engine="(\d+-\d+)"/.exec(text) ?? /^(\d+-\d+)$/.exec(text))?.[1];
 }
 
 /** Less than 0 if `a` comes before `b`. Numbers are beyond what a double holds exactly. */

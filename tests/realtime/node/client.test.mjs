@@ -47,11 +47,11 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
         two.on("n", (value) => seen.push(value));
         const mine = once(one, "m");
         one.emit("pub", "a", { hello: 1 });
-        assert.deepEqual(await mine, [{ hello: 1 }]);
+        assert.deepEqual((await mine)[0], { hello: 1 }); // an offset is after it
         const only = once(one, "n");
         assert.deepEqual(await one.emitWithAck("call", { op: "emit", rooms: ["a"], except: ["quiet"], args: ["n", 2] }), {
           ok: true, value: null });
-        assert.deepEqual(await only, [2]);
+        assert.equal((await only)[0], 2);
         assert.equal(await two.emitWithAck("echo", 3), 3);
         assert.deepEqual(seen, [{ hello: 1 }]);
         assert.equal(await two.emitWithAck("leave", "a"), "ok");

@@ -30,6 +30,8 @@ public:
         Authenticator* authenticator = nullptr;
         /// The stream of NetBuild's own data; null: nobody captures that.
         EventBus* documents = nullptr;
+        /// How far this process's capture of it has come; zero or no function: it does not capture.
+        std::function<Position()> documents_published = {};
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -52,6 +54,7 @@ private:
                               std::map<std::string, std::string, std::less<>>& path) const;
     awaitable<result<Caller>> authenticate(const Rule& rule, std::string authorization);
     awaitable<result<Reply>> answer(Request request);
+    awaitable<result<void>> wait_for(const Call& call);
     awaitable<result<Reply>> executions(Call& call);
     awaitable<result<Reply>> batch_get(Call& call);
     awaitable<result<Reply>> execution(Call& call);

@@ -9,8 +9,8 @@
 
 namespace netbuild::realtime {
 
-/// A cluster of one node with connection state recovery: it keeps the newest events and the sessions
-/// of those who left, within all of these limits.
+/// A cluster of one node with connection state recovery: it keeps the newest events and the
+/// sessions of those who left, within all of these limits.
 struct RecoveryOptions {
     std::chrono::milliseconds disconnection_max{120'000};
     std::size_t events_max = 100'000;

@@ -19,7 +19,8 @@
 namespace netbuild {
 
 /// Threads for C libraries that block. The queue is bounded: past `queued_max` calls fail with
-/// `overloaded`. Destruction waits for the running calls.
+/// `overloaded`. Destruction waits for the running calls, so it is never theirs: a function that
+/// runs here does not own the pool.
 class BlockingPool {
 public:
     struct Options {
@@ -55,7 +56,9 @@ private:
                 boost::asio::post(
                     pool_, [this, handler = std::move(handler), work = std::move(work),
                             guard = boost::asio::make_work_guard(executor)]() mutable {
-                        Outcome outcome = work();
+                        // What the function holds ends here, before the caller goes on: it may be
+                        // what the caller ends next, this pool among it.
+                        Outcome outcome = [&] { return Function(std::move(work))(); }();
                         queued_.fetch_sub(1);
                         // The guard goes along: the caller's context may end as soon as the
                         // completion has run, and must not be touched from here after that.

@@ -14,7 +14,8 @@ namespace netbuild::socketio {
 
 /// As socket.io-parser has it.
 constexpr std::size_t attachments_max = 10;
-/// Deeper JSON is refused: other servers of a cluster, to which an event may go, parse by recursion.
+/// Deeper JSON is refused: other servers of a cluster, to which an event may go, parse by
+/// recursion.
 constexpr int json_depth_max = 64;
 
 /// Appends the text of a packet to `text`; what it holds of bytes becomes placeholders and is
