@@ -363,6 +363,9 @@ awaitable<result<void>> serve(Options options, Clock& clock) {
     CO_TRY(const auto adapter, app::parse_realtime_adapter(options.adapter));
     app::RealtimeCluster cluster(executor, clock, cluster_options(options, adapter));
     CO_TRY_VOID(cluster.start());
+    if (adapter == app::RealtimeAdapter::sharded)
+        fmt::print(stderr, "sharded, subscription mode {}: all nodes of a cluster have the same\n",
+                   options.subscription_mode);
     settings.adapter = adapter_factory(options, cluster, adapter, clock);
     auto served = co_await serve_sockets(options, clock, std::move(settings));
     co_await cluster.stop();

@@ -150,6 +150,8 @@ asio::awaitable<result<void>> ClusterNode::wait(RequestPtr request, Clock::durat
             co_await request->changed.wait_for(context_.clock, deadline.left(context_.clock)));
     }
     if (request->stopped) co_return fail(ErrorCode::cancelled, "the adapter was stopped");
+    ++context_.counters.requests;
+    context_.counters.request_time += context_.clock.monotonic() - request->since;
     if (!request->complete()) ++context_.counters.timed_out;
     co_return result<void>{};
 }

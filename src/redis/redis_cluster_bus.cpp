@@ -468,8 +468,13 @@ public:
             })) {
             ++counters_.published;
         } else {
-            ++counters_.dropped;
+            count_unsent(slot);
         }
+    }
+    void count_unsent(std::optional<std::uint16_t> slot) {
+        ++counters_.dropped;
+        const auto link = link_for(slot);
+        if (link && link->ready()) ++counters_.overflowed;
     }
 
     // Streams.
@@ -654,7 +659,7 @@ void RedisClusterBus::append(std::string stream, std::size_t length_max, Fields 
         ++impl_->counters_.published;
         return;
     }
-    ++impl_->counters_.dropped;
+    impl_->count_unsent(resp::slot_of(stream));
     (*done)(impl_->unavailable(impl_->link_for(resp::slot_of(stream))));
 }
 
@@ -681,7 +686,7 @@ void RedisClusterBus::put(std::string key, std::string value, std::chrono::milli
     if (!impl_->execute(resp::slot_of(key), command, [impl = impl_.get()](result<Reply> reply) {
             if (!reply || reply->is_error()) ++impl->counters_.dropped;
         }))
-        ++impl_->counters_.dropped;
+        impl_->count_unsent(resp::slot_of(key));
 }
 
 awaitable<result<std::optional<std::string>>> RedisClusterBus::take(std::string key) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis_link.hpp"
 
-#include <charconv>
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -12,36 +10,10 @@
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/url/parse.hpp>
 
 namespace netbuild {
 
 using asio::ip::tcp;
-
-result<RedisAddress> parse_redis_url(const std::string& text, std::string ca_file) {
-    const auto bad = [](std::string_view what) {
-        return fail(ErrorCode::invalid_configuration, fmt::format("redis.url: {}", what));
-    };
-    const auto url = boost::urls::parse_uri(text);
-    if (!url) return bad("is no URL");
-    if (url->scheme() != "redis" && url->scheme() != "rediss")
-        return bad("must begin with redis:// or rediss://");
-    RedisAddress address{.host = url->host(),
-                         .port = url->has_port() ? std::string(url->port()) : "6379",
-                         .tls = url->scheme() == "rediss",
-                         .ca_file = std::move(ca_file)};
-    if (url->has_userinfo()) {
-        address.user = url->user();
-        address.password = url->password();
-    }
-    const std::string path = url->path();
-    if (path.size() > 1) {
-        const char* end = path.data() + path.size();
-        const auto [last, ec] = std::from_chars(path.data() + 1, end, address.database);
-        if (ec != std::errc{} || last != end) return bad("the path must be a database number");
-    }
-    return address;
-}
 
 namespace {
 

@@ -9,24 +9,11 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "redis_address.hpp"
 #include "runtime/clock.hpp"
 #include "wire/resp.hpp"
 
 namespace netbuild {
-
-/// Where a server is and who we are there.
-struct RedisAddress {
-    std::string host;
-    std::string port;
-    bool tls = false;
-    std::string ca_file;
-    std::string user;
-    std::string password;
-    int database = 0;
-
-    [[nodiscard]] std::string text() const { return host + ":" + port; }
-};
-[[nodiscard]] result<RedisAddress> parse_redis_url(const std::string& url, std::string ca_file);
 
 /// One connection that mends itself. Commands are pipelined; what is queued between two turns of
 /// the executor leaves in one write. One executor, no locks. It lives while `run` does.

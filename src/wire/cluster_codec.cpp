@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/cluster_codec.hpp"
 
-#include <algorithm>
 #include <charconv>
 
 #include "cluster_parts.hpp"
-#include "wire/base64url.hpp"
+#include "wire/base64.hpp"
 
 namespace netbuild::socketio {
 namespace {
@@ -174,18 +173,9 @@ Error too_deep() {
 }
 
 std::string encode_base64(std::string_view bytes) {
-    std::string text = encode_base64url(bytes);
-    std::replace(text.begin(), text.end(), '-', '+');
-    std::replace(text.begin(), text.end(), '_', '/');
-    text.append((4 - text.size() % 4) % 4, '=');
+    std::string text;
+    append_base64(text, bytes);
     return text;
-}
-
-bool decode_base64(std::string_view text, std::string& bytes) {
-    std::string url(text.substr(0, text.find('=')));
-    std::replace(url.begin(), url.end(), '+', '-');
-    std::replace(url.begin(), url.end(), '/', '_');
-    return decode_base64url(url, bytes);
 }
 
 } // namespace

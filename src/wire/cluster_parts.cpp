@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "wire/canonical_json.hpp"
+#include "wire/json.hpp"
 
 namespace netbuild::socketio {
 namespace {
@@ -52,7 +52,7 @@ result<Value> parse_message(std::string_view bytes) {
             fmt::format("{} bytes, the limit is {}", bytes.size(), cluster_message_bytes_max));
     constexpr int depth_max = cluster_data_depth_max + wrapping_levels;
     result<Value> value = bytes.starts_with('{')
-                              ? parse_canonical_json(bytes, depth_max)
+                              ? parse_lenient_json(bytes, depth_max)
                               : parse_msgpack(bytes, {.bytes_max = cluster_message_bytes_max,
                                                       .depth_max = depth_max});
     if (!value) return wrong_shape(value.error().detail());

@@ -140,6 +140,8 @@ TEST_P(ClusterAdapters, a_silent_node_costs_its_part_of_the_answer_and_is_named)
     EXPECT_EQ(answers->items.size(), 1u);
     EXPECT_EQ(answers->missing, sockets->missing);
     EXPECT_EQ(counters.timed_out, 2u);
+    EXPECT_EQ(counters.requests, 2u);
+    EXPECT_GE(counters.request_time, 10s); // two times the time-out
 }
 
 TEST_P(ClusterAdapters, a_socket_that_does_not_answer_costs_only_its_answer) {

@@ -80,6 +80,7 @@ const operations = {
   serverSideEmitWithAck: (request) => server.serverSideEmitWithAck(...args(request)),
   serverCount: () => server.of("/").adapter.serverCount(),
   allRooms: async () => [...(await server.of("/").adapter.allRooms())],
+  url: () => `http://127.0.0.1:${http.address().port}`,
   uid: () => server.of("/").adapter.uid,
   emitterEmit: (request) => void to(emitter, request).emit(...args(request)),
   emitterJoin: (request) => void to(emitter, request).socketsJoin(request.names),

@@ -42,8 +42,10 @@ public:
     struct Counters {
         std::uint64_t published = 0;
         std::uint64_t received = 0;
-        /// Not sent: the server was away, or more was queued than the maximum.
+        /// Not sent, or refused: the server was away, or more was queued than the maximum.
         std::uint64_t dropped = 0;
+        /// Of these: more was queued than the maximum.
+        std::uint64_t overflowed = 0;
         std::uint64_t connections_lost = 0;
     };
 

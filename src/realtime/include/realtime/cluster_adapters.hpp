@@ -20,7 +20,10 @@ struct AdapterCounters {
     std::uint64_t malformed = 0;
     /// Messages past a limit: they are not sent to other nodes.
     std::uint64_t too_large = 0;
-    /// Requests that some node did not answer in time.
+    /// Requests to the other nodes that ended, and how long they took in all.
+    std::uint64_t requests = 0;
+    Clock::duration request_time{};
+    /// Of these: some node did not answer in time.
     std::uint64_t timed_out = 0;
 };
 
