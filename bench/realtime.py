@@ -2,8 +2,8 @@
 """Realtime: `netbuild realtime-testbed` beside Node's socket.io with @socket.io/redis-adapter, two nodes
 of each on one Redis, under the same clients (realtime_bench.cpp) in turn.
 
-A figure is the median of the rounds; a latency counts only if every delivery came and the client had time
-to spare, else the figure is withheld with the reason."""
+A figure is the median of the rounds; a latency counts only if every delivery came, the client had time to
+spare and neither side waited long for a core, else it is withheld with the reason."""
 import contextlib
 import hashlib
 import json
@@ -20,6 +20,7 @@ import common
 NODE = common.BENCH / 'realtime-node'
 PRIORITY = -10  # where it is allowed: the same for all that is measured and that measures
 CLIENT_BUSY_MAX = 0.9  # of the time that something was on its way: working or waiting for a core
+WAITED_MAX = 0.4  # for a core, of that time by the client or of the whole time by the server's threads
 QUIET_SECONDS_MAX = 30
 START_SECONDS_MAX = 60
 
@@ -156,6 +157,8 @@ def refusal(answer, latency):
     busy = answer['busy']
     if busy['client_cpu'] + busy['client_waited'] > CLIENT_BUSY_MAX:
         return f"the client fell behind: {busy['client_cpu']:.0%} of the time working, {busy['client_waited']:.0%} waiting for a core"
+    if max(busy['client_waited'], answer['server_waited']) > WAITED_MAX:
+        return f"other work had the cores: the client waited {busy['client_waited']:.0%} of the time, the server {answer['server_waited']:.0%}"
     return None
 
 
