@@ -74,13 +74,17 @@ private:
             return write(client, {"subscribe", command.elements.at(1).text, "1"});
         }
         if (name == "PUBLISH") published.push_back(command.elements.at(2).text);
-        asio::write(client.socket,
-                    asio::buffer(std::string(name == "CLUSTER" ? "-ERR no cluster\r\n"
-                                             : name == "PING"  ? "+PONG\r\n"
-                                                               : ":1\r\n")));
+        send(client, name == "CLUSTER" ? "-ERR no cluster\r\n"
+                     : name == "PING"  ? "+PONG\r\n"
+                                       : ":1\r\n");
+    }
+    /// Who has gone meanwhile gets nothing.
+    static void send(Client& client, const std::string& bytes) {
+        boost::system::error_code ec;
+        asio::write(client.socket, asio::buffer(bytes), ec);
     }
     static void write(Client& client, std::initializer_list<std::string_view> words) {
-        asio::write(client.socket, asio::buffer(resp::command(words)));
+        send(client, resp::command(words));
     }
 
     tcp::acceptor acceptor_;
@@ -113,12 +117,13 @@ TEST_F(ClusterBusOnRedis, what_does_not_fit_the_queue_is_dropped_and_counted) {
     for (int i = 0; i < 10; ++i)
         bus->publish(Kind::channel, "c", std::string(300, 'x'));
     EXPECT_TRUE(loop.until([&] { return !redis.published.empty(); }));
-    EXPECT_EQ(redis.published.size(), 2u); // 300 bytes and their command, twice, and no third
-    EXPECT_EQ(bus->counters().published, 2u);
-    EXPECT_EQ(bus->counters().dropped, 8u);
-    EXPECT_EQ(bus->counters().overflowed, 8u);
+    // 300 bytes and their command, three times, and no fourth.
+    EXPECT_EQ(redis.published.size(), 3u);
+    EXPECT_EQ(bus->counters().published, 3u);
+    EXPECT_EQ(bus->counters().dropped, 7u);
+    EXPECT_EQ(bus->counters().overflowed, 7u);
     bus->publish(Kind::channel, "c", "later");
-    EXPECT_TRUE(loop.until([&] { return redis.published.size() == 3; }));
+    EXPECT_TRUE(loop.until([&] { return redis.published.size() == 4; }));
 }
 
 TEST_F(ClusterBusOnRedis, a_connection_that_breaks_is_made_again_and_its_channels_subscribed_to) {
