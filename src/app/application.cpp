@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/position_header.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
 #include "data/domains.hpp"
@@ -22,10 +23,11 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
-#include "http/position_header.hpp"
+#include "http/realtime_routes.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
 #include "model_clocks.hpp"
+#include "realtime.hpp"
 #include "runtime/task_group.hpp"
 #include "status.hpp"
 #include "sync/event_retention.hpp"
@@ -38,7 +40,7 @@
 namespace netbuild::app {
 
 result<Roles> Roles::parse(std::string_view text) {
-    Roles roles{.sync = false, .api = false};
+    Roles roles{.sync = false, .api = false, .realtime = false};
     while (true) {
         const auto comma = text.find(',');
         const std::string_view role = text.substr(0, comma);
@@ -46,7 +48,9 @@ result<Roles> Roles::parse(std::string_view text) {
             roles.sync = true;
         } else if (role == "api") {
             roles.api = true;
-        } else if (role != "realtime" && role != "jobs") {
+        } else if (role == "realtime") {
+            roles.realtime = true;
+        } else if (role != "jobs") {
             return fail(ErrorCode::invalid_argument,
                         fmt::format("--roles: {} is none of sync, api, realtime, jobs", role));
         }
@@ -365,9 +369,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
     ReadModelClock& model =
         roles.sync ? static_cast<ReadModelClock&>(impl.captured_here) : impl.stored_clock;
     const auto slot_watch = roles.sync ? impl.make_slot_watch() : nullptr;
-    const StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
-                                impl.clock,       impl.verified,       impl.rates,
-                                slot_watch.get(), impl.record_progress};
+    StatusSources sources{impl.progress,    impl.configuration,  impl.options.engine,
+                          impl.clock,       impl.verified,       impl.rates,
+                          slot_watch.get(), impl.record_progress};
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
     http::MemberRoutes member_routes(identity());
@@ -384,7 +388,14 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::ConversationRoutes conversation_routes(conversations, ai_contexts);
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
-    http::Routes routes({queries(), model, *impl.bus, impl.clock,
+    EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
+                     impl.documents_bus.get(), queries());
+    std::optional<Realtime> realtime;
+    if (roles.realtime)
+        realtime.emplace(impl.configuration, impl.executor, impl.clock, events.feed, queries(),
+                         conversations, token ? &auth : nullptr);
+    if (realtime) sources.realtime = &realtime->gateway();
+    http::Routes routes({queries(), model, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
                              return unready_reasons(impl_->store_health, impl_->bus_health,
@@ -392,7 +403,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
                          },
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr,
                          impl.documents_bus.get(),
-                         [this] { return impl_->record_progress.published; }});
+                         [this] { return impl_->record_progress.published; }, &events.feed});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);
@@ -400,18 +411,23 @@ awaitable<result<void>> Application::serve(Roles roles) {
     snapshot_routes.add_to(routes);
     conversation_routes.add_to(routes);
     embedding_routes.add_to(routes);
-    http::Server server(
-        impl.executor,
-        {.host = impl.configuration.text("http.host"),
-         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
-         .connections_max =
-             static_cast<std::size_t>(impl.configuration.integer("http.connections_max"))},
-        routes);
-    if (roles.api) {
+    std::optional<http::RealtimeRoutes> realtime_routes;
+    if (realtime) realtime_routes.emplace(realtime->gateway()).add_to(routes);
+    http::Server::Options listener{
+        .host = impl.configuration.text("http.host"),
+        .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
+        .connections_max =
+            static_cast<std::size_t>(impl.configuration.integer("http.connections_max"))};
+    if (realtime) realtime->take_from(listener);
+    http::Server server(impl.executor, std::move(listener), routes);
+    if (roles.api || roles.realtime) {
         CO_TRY_VOID(server.listen());
         log::info("listening on http://{}:{}", impl.configuration.text("http.host"), server.port());
         tasks.spawn("http", server.run());
+        tasks.spawn("engine events", events.feed.follow_engine());
+        tasks.spawn("own events", events.feed.follow_documents());
     }
+    if (realtime) tasks.spawn("realtime", realtime->run());
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
         tasks.spawn("own data", impl.capture_records());
@@ -437,6 +453,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         return !impl.capturing || impl.captured_here.standing_by();
     }));
     if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
+    if (realtime) co_await realtime->stop();
     co_await tasks.stop();
     if (failure) co_return *failure;
     co_return result<void>{};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/configuration.hpp"
+#include "gateway/event_gateway.hpp"
 #include "health.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
@@ -43,6 +44,8 @@ struct StatusSources {
     /// Null without a slot.
     const postgres::SlotWatch* slot;
     const sync::RecordProgress& records;
+    /// Null without role realtime.
+    gateway::EventGateway* realtime = nullptr;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

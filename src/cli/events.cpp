@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "http/position_header.hpp"
+#include "base/position_header.hpp"
 #include "ports/stored_events.hpp"
 #include "wire/json.hpp"
 
@@ -32,7 +32,7 @@ awaitable<result<void>> events(app::Application& application, Options options, b
     CO_TRY_VOID(co_await application.connect(false, {}));
     Position after;
     if (!options.from.empty()) {
-        auto parsed = http::parse_position_header(options.from);
+        auto parsed = parse_position_header(options.from);
         if (!parsed)
             co_return fail(ErrorCode::invalid_argument,
                            "--from: must be a Position, such as 23803720-12");

@@ -19,9 +19,15 @@ constexpr std::chrono::milliseconds answers_within{500};
 constexpr std::size_t answer_bytes_max = 1024 * 1024;
 constexpr auto as_outcome = asio::as_tuple(asio::use_awaitable);
 
-/// The body of an answer 200; the server is ours and closes the connection after it.
-awaitable<std::optional<std::string>> get(asio::any_io_executor executor, std::string host,
-                                          std::uint16_t port, std::string path, std::string token) {
+struct Answer {
+    int status = 0;
+    std::string body;
+};
+
+/// The server is ours and closes the connection after its answer.
+awaitable<std::optional<Answer>> exchange(asio::any_io_executor executor, std::string host,
+                                          std::uint16_t port, std::string method, std::string path,
+                                          std::string token) {
     asio::ip::tcp::socket socket(executor);
     boost::system::error_code ec;
     auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, ec);
@@ -29,7 +35,7 @@ awaitable<std::optional<std::string>> get(asio::any_io_executor executor, std::s
     std::tie(ec) = co_await socket.async_connect({address, port}, as_outcome);
     if (ec) co_return std::nullopt;
     const std::string request = fmt::format(
-        "GET {} HTTP/1.1\r\nHost: {}\r\n{}{}{}Connection: close\r\n\r\n", path, host,
+        "{} {} HTTP/1.1\r\nHost: {}\r\n{}{}{}Connection: close\r\n\r\n", method, path, host,
         token.empty() ? "" : "Authorization: Bearer ", token, token.empty() ? "" : "\r\n");
     auto [write_error, written] =
         co_await asio::async_write(socket, asio::buffer(request), as_outcome);
@@ -38,16 +44,27 @@ awaitable<std::optional<std::string>> get(asio::any_io_executor executor, std::s
     auto [read_error, read] = co_await asio::async_read(
         socket, asio::dynamic_buffer(answer, answer_bytes_max), as_outcome);
     const auto body = answer.find("\r\n\r\n");
-    if (read_error != asio::error::eof || !answer.starts_with("HTTP/1.1 200") ||
+    if (read_error != asio::error::eof || !answer.starts_with("HTTP/1.1 ") ||
         body == std::string::npos)
         co_return std::nullopt;
-    co_return answer.substr(body + 4);
+    co_return Answer{std::atoi(answer.c_str() + 9), answer.substr(body + 4)};
+}
+
+awaitable<std::optional<Answer>> ask(app::Application& application, std::string method,
+                                     std::string path, std::string token) {
+    using namespace asio::experimental::awaitable_operators;
+    const auto& configuration = application.configuration();
+    auto first = co_await (exchange(application.executor(), configuration.text("http.host"),
+                                    static_cast<std::uint16_t>(configuration.integer("http.port")),
+                                    std::move(method), std::move(path), std::move(token)) ||
+                           application.clock().sleep(answers_within));
+    if (first.index() == 1) co_return std::nullopt;
+    co_return std::move(std::get<0>(first));
 }
 
 } // namespace
 
 awaitable<std::optional<Object>> ask_running_server(app::Application& application) {
-    using namespace asio::experimental::awaitable_operators;
     const auto& configuration = application.configuration();
     std::string token;
     if (configuration.text("http.auth") == "token") {
@@ -55,17 +72,37 @@ awaitable<std::optional<Object>> ask_running_server(app::Application& applicatio
         if (!signed_one) co_return std::nullopt; // no server has served from this store yet
         token = std::move(*signed_one);
     }
-    auto first = co_await (get(application.executor(), configuration.text("http.host"),
-                               static_cast<std::uint16_t>(configuration.integer("http.port")),
-                               "/v1/sync", token) ||
-                           application.clock().sleep(answers_within));
-    if (first.index() == 1 || !std::get<0>(first)) co_return std::nullopt;
-    auto parsed = parse_json(*std::get<0>(first));
+    const auto answer = co_await ask(application, "GET", "/v1/sync", std::move(token));
+    if (!answer || answer->status != 200) co_return std::nullopt;
+    auto parsed = parse_json(answer->body);
     auto* object = parsed ? parsed->get_if<Object>() : nullptr;
     const Value* engine = object ? object->find("engine") : nullptr;
     const auto own = app::pipeline_options(configuration);
     if (!engine || !own || engine->string_or() != own->engine) co_return std::nullopt;
     co_return std::move(*object);
+}
+
+awaitable<result<Value>> ask_as_admin(app::Application& application, std::string method,
+                                      std::string path) {
+    const auto& configuration = application.configuration();
+    std::string token;
+    if (configuration.text("http.auth") == "token") {
+        std::map<std::string, Role, std::less<>> roles{{std::string(every_domain), Role::admin}};
+        CO_TRY(token, co_await application.identity().sign("shell", std::move(roles),
+                                                           std::chrono::minutes(1)));
+    }
+    const auto answer =
+        co_await ask(application, std::move(method), std::move(path), std::move(token));
+    if (!answer)
+        co_return fail(ErrorCode::unavailable,
+                       fmt::format("no server answers at {}:{}", configuration.text("http.host"),
+                                   configuration.text("http.port")));
+    auto body = answer->body.empty() ? result<Value>(Value()) : parse_json(answer->body);
+    if (!body) co_return fail(ErrorCode::unavailable, "the server's answer is no JSON");
+    if (answer->status < 300) co_return body;
+    const Value* detail = body->at_path("detail");
+    const std::string text(detail ? detail->string_or() : std::string_view{});
+    co_return fail(answer->status == 404 ? ErrorCode::not_found : ErrorCode::unsupported, text);
 }
 
 } // namespace netbuild::cli

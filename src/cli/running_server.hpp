@@ -10,4 +10,8 @@ namespace netbuild::cli {
 /// the same engine.
 awaitable<std::optional<Object>> ask_running_server(app::Application& application);
 
+/// The same server asked as its admin. unavailable: none answers; not_found.
+awaitable<result<Value>> ask_as_admin(app::Application& application, std::string method,
+                                      std::string path);
+
 } // namespace netbuild::cli

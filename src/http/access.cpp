@@ -45,6 +45,11 @@ constexpr Rule table[] = {
                                                         Who::token,  Role::admin,  Domain::object},
     {"GET",    "/v1/domains/{domainId}/audit",          Who::token,  Role::admin,  Domain::object},
 
+    // What operators see of Socket.IO.
+    {"GET",    "/v1/realtime/sockets",                  Who::token,  Role::admin,  Domain::installation},
+    {"GET",    "/v1/realtime/rooms",                    Who::token,  Role::admin,  Domain::installation},
+    {"DELETE", "/v1/realtime/sockets/{socketId}",       Who::token,  Role::admin,  Domain::installation},
+
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},
     {"GET",    "/v1/payments/{paymentId}",              Who::token,  Role::viewer, Domain::object},

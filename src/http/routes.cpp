@@ -5,9 +5,8 @@
 
 #include <fmt/format.h>
 
-#include "http/position_header.hpp"
+#include "base/position_header.hpp"
 #include "openapi.hpp"
-#include "ports/stored_events.hpp"
 #include "problem.hpp"
 #include "wire/json.hpp"
 
@@ -18,8 +17,8 @@ constexpr std::chrono::milliseconds wait_max{60'000};
 constexpr std::size_t stream_page = 200;
 /// A comment line this often keeps proxies from ending a silent stream.
 constexpr std::chrono::seconds heartbeat{15};
-/// Who follows two streams looks into the second this often.
-constexpr std::chrono::milliseconds second_stream_interval{50};
+/// At the start of the process.
+constexpr std::chrono::seconds feed_wait{5};
 
 result<std::vector<std::string>> split_path(std::string_view path) {
     std::vector<std::string> segments;
@@ -61,16 +60,14 @@ result<query::Freshness> freshness_of(const Request& request) {
     return freshness;
 }
 
-/// "domain:acme": does the event belong to it? An empty room has all.
-bool in_room(const std::string& room, const Scope& scope, const StreamEvent& event) {
-    if (event.type == gap_event_type) return true; // what is missing, nobody knows
-    if (!scope.admits(event.domain_id)) return false;
-    if (room.empty()) return true;
-    const auto colon = room.find(':');
-    const std::string_view kind = std::string_view(room).substr(0, colon);
-    const std::string_view id = std::string_view(room).substr(colon + 1);
-    return (kind == "domain" && id == event.domain_id) ||
-           (kind == "execution" && id == event.execution_id);
+/// What belongs to the room, of what the caller may see. An empty room has all.
+feed::Interest interest_in(std::string room, Scope scope) {
+    feed::Interest interest;
+    if (!room.empty()) interest.rooms.push_back(std::move(room));
+    interest.admits = [scope = std::move(scope)](const feed::FeedEvent& event) {
+        return scope.admits(event.event->domain_id);
+    };
+    return interest;
 }
 
 /// `id` is where a reader goes on after it, in both streams.
@@ -96,14 +93,14 @@ std::string_view stream_from(const Request& request) {
     return last.empty() ? query_parameter(request, "from") : last;
 }
 
-/// The Position that a stream starts after. nullopt: only what comes.
-result<std::optional<Position>> stream_start(const Request& request) {
+/// Where a stream starts; without one: only what comes.
+result<feed::Place> stream_start(const Request& request, const feed::EventFeed& feed) {
     const std::string_view from = stream_from(request);
-    if (from.empty()) return std::optional<Position>();
-    auto position = parse_position_header(from);
-    if (!position || !parse_documents_position(from))
+    if (from.empty()) return feed.place();
+    auto place = feed::parse_place(from, feed.place().documents);
+    if (!place)
         return fail(ErrorCode::invalid_argument, "from: must be a Position, such as 23803720-12");
-    return std::optional(*position);
+    return *place;
 }
 
 } // namespace
@@ -360,7 +357,10 @@ awaitable<Response> Routes::stream_head(const Request& request) {
             co_return problem(
                 Error(ErrorCode::invalid_argument, name + ": there is no such parameter"));
     }
-    const auto start = stream_start(request);
+    if (!ports_.feed) co_return problem(Error(ErrorCode::unsupported, "this server has no events"));
+    const auto started = co_await ports_.feed->started(feed_wait);
+    if (!started) co_return problem(started.error());
+    const auto start = stream_start(request, *ports_.feed);
     if (!start) co_return problem(start.error());
     const std::string_view room = query_parameter(request, "room");
     if (!room.empty() && !room.starts_with("domain:") && !room.starts_with("execution:")) {
@@ -376,105 +376,40 @@ awaitable<Response> Routes::stream_head(const Request& request) {
 }
 
 awaitable<void> Routes::stream(Request request, Stream& stream) {
-    const auto start = stream_start(request);
     std::map<std::string, std::string, std::less<>> path;
     const auto route = find(request, path);
-    if (!route) co_return;
+    const auto start = stream_start(request, *ports_.feed);
+    if (!route || !start) co_return;
     const auto caller =
         co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
     if (!caller) co_return;
-    const Scope scope = caller->scope((*route)->rule->least);
-    Place place;
-    if (start && *start) {
-        place.engine = **start;
-    } else if (auto last = co_await ports_.bus.last()) {
-        place.engine = *last;
-    }
-    auto documents =
-        co_await documents_start(std::string(stream_from(request)), place.engine, stream);
-    if (!documents) co_return;
-    place.documents = *documents;
-    if (start && *start && !co_await tell_removed(place, stream)) co_return;
-    (void)co_await follow(place, std::string(query_parameter(request, "room")), scope, stream);
+    (void)co_await follow(*start,
+                          interest_in(std::string(query_parameter(request, "room")),
+                                      caller->scope((*route)->rule->least)),
+                          stream);
 }
 
-std::string Routes::place_text(const Place& place) const {
-    return ports_.documents ? position_header(place.engine, place.documents)
-                            : position_header(place.engine);
-}
-
-/// Where to begin in the stream of NetBuild's own data. There is nothing behind it: who comes from
-/// before its first event is told that there may have been more.
-awaitable<result<Position>> Routes::documents_start(std::string from, Position engine,
-                                                    Stream& stream) {
-    if (!ports_.documents) co_return Position{};
-    CO_TRY(const auto wanted, parse_documents_position(from));
-    if (!wanted) co_return co_await ports_.documents->last();
-    CO_TRY(const Position first, co_await ports_.documents->first());
-    if (wanted->is_zero() || *wanted >= first) co_return *wanted;
-    const Position upto{first.number - 1, Position::last_ordinal};
-    CO_TRY_VOID(co_await stream.write(
-        sse(*gap_event(*wanted, upto, "retention"), "documents", place_text({engine, upto}))));
-    co_return upto;
-}
-
-/// A reader that resumes from before the oldest event that is kept is told so.
-awaitable<result<void>> Routes::tell_removed(Place& place, Stream& stream) {
-    CO_TRY(const Position removed_upto, co_await ports_.queries.event_horizon());
-    if (place.engine >= removed_upto) co_return result<void>{};
-    const auto gap = gap_event(place.engine, removed_upto, "retention");
-    place.engine = removed_upto;
-    CO_TRY_VOID(co_await stream.write(sse(*gap, "engine", place_text(place))));
-    co_return result<void>{};
-}
-
-/// What the event stream does not hold any more is read from the store.
-awaitable<result<Position>> Routes::catch_up(Place place, const std::string& room,
-                                             const Scope& scope, Stream& stream) {
-    Position& after = place.engine;
-    while (true) {
-        CO_TRY(const Position first, co_await ports_.bus.first());
-        if (first.is_zero() || after >= first || after.number + 1 >= first.number) co_return after;
-        CO_TRY(const auto documents, co_await ports_.queries.stored_events(after, stream_page));
-        Position newest = after;
-        for (const ValuePtr& document : documents) {
-            for (const auto& event : stream_events(*document)) {
-                if (event->position <= after) continue;
-                newest = std::max(newest, event->position);
-                if (event->position >= first || !in_room(room, scope, *event)) continue;
-                CO_TRY_VOID(co_await stream.write(
-                    sse(*event, "engine", place_text({event->position, place.documents}))));
-            }
-        }
-        if (newest == after || newest >= first)
-            co_return std::max(after, Position{first.number - 1, Position::last_ordinal});
-        after = newest;
-    }
-}
-
-awaitable<result<void>> Routes::follow(Place place, std::string room, Scope scope, Stream& stream) {
-    CO_TRY(place.engine, co_await catch_up(place, room, scope, stream));
+awaitable<result<void>> Routes::follow(feed::Place place, feed::Interest interest, Stream& stream) {
+    feed::EventFeed& feed = *ports_.feed;
+    feed::FeedReader reader(feed, place, std::move(interest));
     auto written = ports_.clock.monotonic();
     while (true) {
-        const Clock::duration wait =
-            ports_.documents ? Clock::duration(second_stream_interval) : Clock::duration(heartbeat);
+        std::vector<feed::Delivery> found;
+        if (reader.in_ring()) {
+            found = reader.newest(stream_page);
+        } else {
+            CO_TRY(found, co_await reader.older());
+            if (found.empty()) continue;
+        }
         std::string bytes;
-        CO_TRY(const auto events, co_await ports_.bus.read(place.engine, stream_page, wait));
-        for (const StreamEventPtr& event : events) {
-            place.engine = event->position;
-            if (in_room(room, scope, *event)) bytes += sse(*event, "engine", place_text(place));
-        }
-        if (ports_.documents) {
-            CO_TRY(const auto changes,
-                   co_await ports_.documents->read(place.documents, stream_page, {}));
-            for (const StreamEventPtr& event : changes) {
-                place.documents = event->position;
-                if (in_room(room, scope, *event))
-                    bytes += sse(*event, "documents", place_text(place));
-            }
-        }
+        for (const auto& [event, after] : found)
+            bytes += sse(*event->event, source_name(event->source), feed.text(after));
         if (bytes.empty()) {
-            if (ports_.clock.monotonic() - written < heartbeat) continue;
+            const auto left = heartbeat - (ports_.clock.monotonic() - written);
+            if (left > Clock::duration::zero()) {
+                CO_TRY_VOID(co_await feed.changed(left));
+                continue;
+            }
             bytes = ": still here\n\n";
         }
         CO_TRY_VOID(co_await stream.write(std::move(bytes)));

@@ -22,6 +22,7 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 namespace {
 
+using Message = beast::http::request<beast::http::string_body>;
 using BeastResponse = beast::http::response<beast::http::string_body>;
 
 BeastResponse to_beast(Response response, unsigned version, bool keep_alive) {
@@ -34,6 +35,13 @@ BeastResponse to_beast(Response response, unsigned version, bool keep_alive) {
     answer.keep_alive(keep_alive);
     answer.prepare_payload();
     return answer;
+}
+
+std::string lower_case(std::string_view text) {
+    std::string out(text);
+    for (char& c : out)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return out;
 }
 
 class ConnectionStream final : public Stream {
@@ -133,7 +141,7 @@ private:
         beast::flat_buffer buffer;
         while (true) {
             beast::http::request_parser<beast::http::string_body> parser;
-            parser.body_limit(options_.body_bytes_max);
+            parser.body_limit(std::max(options_.body_bytes_max, options_.taken_body_bytes_max));
             parser.header_limit(options_.header_bytes_max);
             stream.expires_after(options_.idle_timeout);
             const auto [ec, size] =
@@ -145,6 +153,16 @@ private:
                 break;
             }
             auto message = parser.release();
+            if (options_.take && message.target().starts_with(options_.taken_path)) {
+                stream.expires_never();
+                options_.take(stream.release_socket(), to_taken(std::move(message)),
+                              beast::buffers_to_string(buffer.data()));
+                co_return result<void>{};
+            }
+            if (message.body().size() > options_.body_bytes_max) {
+                co_await refuse(stream, beast::http::error::body_limit);
+                break;
+            }
             const bool keep_alive = message.keep_alive();
             const unsigned version = message.version();
             auto request = to_request(std::move(message));
@@ -213,7 +231,18 @@ private:
         co_await send(stream, to_beast(std::move(response), 11, false));
     }
 
-    static result<Request> to_request(beast::http::request<beast::http::string_body> message) {
+    static realtime::HttpRequest to_taken(Message message) {
+        realtime::HttpRequest request;
+        request.method = message.method_string();
+        request.target = message.target();
+        request.keep_alive = message.keep_alive();
+        for (const auto& field : message)
+            request.headers.emplace_back(lower_case(field.name_string()), field.value());
+        request.body = std::move(message.body());
+        return request;
+    }
+
+    static result<Request> to_request(Message message) {
         Request request;
         request.method = message.method_string();
         std::string_view target = message.target();
@@ -237,12 +266,8 @@ private:
                                true));
             request.query.emplace_back(std::move(name), std::move(value));
         }
-        for (const auto& field : message) {
-            std::string name(field.name_string());
-            for (char& c : name)
-                c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-            request.headers[std::move(name)] = field.value();
-        }
+        for (const auto& field : message)
+            request.headers[lower_case(field.name_string())] = field.value();
         request.body = std::move(message.body());
         return request;
     }

@@ -125,6 +125,22 @@ awaitable<result<std::vector<ValuePtr>>> QueryService::find_instances(std::strin
     co_return found;
 }
 
+awaitable<result<std::vector<std::string>>> QueryService::execution_domains(std::string id,
+                                                                            Scope scope) {
+    CO_TRY(auto found, co_await find_instances(id, "executionId", scope));
+    if (found.empty()) {
+        CO_TRY(found, co_await find_instances(id, "processInstanceId", scope));
+    }
+    if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id);
+    std::vector<std::string> domains;
+    for (const ValuePtr& instance : found) {
+        const std::string domain(text(*instance, "domainId"));
+        if (std::find(domains.begin(), domains.end(), domain) == domains.end())
+            domains.push_back(domain);
+    }
+    co_return domains;
+}
+
 Object QueryService::rendered(const Value& document, Object state, Array tasks, Position position,
                               std::string_view source) const {
     Value copy = shown(document);

@@ -36,6 +36,7 @@ public:
 
     [[nodiscard]] bool open() const noexcept { return open_; }
     [[nodiscard]] const Origin& origin() const noexcept { return session_.origin(); }
+    [[nodiscard]] std::size_t queued_bytes() const noexcept { return session_.queued_bytes(); }
     void send(const EncodedPacket& packet, bool is_volatile);
     void send(const socketio::Packet& packet) { send(EncodedPacket(packet), false); }
     void refuse(const std::string& nsp, ConnectError error);

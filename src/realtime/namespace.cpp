@@ -40,9 +40,10 @@ void Namespace::connect(Client& client, Value auth) {
     const auto* object = auth.get_if<Object>();
     const Value* pid = object ? object->find("pid") : nullptr;
     const Value* offset = object ? object->find("offset") : nullptr;
-    if (adapter_->recoverable() && pid && offset && pid->is<std::string>() &&
-        offset->is<std::string>()) {
-        std::string session(pid->string_or()), from(offset->string_or());
+    // Who has had no event yet comes without an offset: some adapters know its place all the same.
+    if (adapter_->recoverable() && pid && pid->is<std::string>() &&
+        (!offset || offset->is<std::string>())) {
+        std::string session(pid->string_or()), from(offset ? offset->string_or() : "");
         return server_.tasks.spawn("recovery", recover(client.weak_from_this(), std::move(auth),
                                                        std::move(session), std::move(from)));
     }

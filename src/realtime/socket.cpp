@@ -89,6 +89,16 @@ Socket::Socket(Namespace& nsp, Client& client, std::string id, std::string pid, 
 
 Socket::~Socket() = default;
 
+void Socket::forget_recovery() {
+    pid_ = SessionId::random().view();
+    recovered_ = false;
+    data = Object{};
+}
+
+std::size_t Socket::queued_bytes() const noexcept {
+    return client_ ? client_->queued_bytes() : 0;
+}
+
 Value Socket::handshake() const {
     Object headers;
     Object handshake;

@@ -51,7 +51,7 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "domainId") return std::string(domain);
     if (name == "executionId") return "order-" + std::string(domain);
     if (name == "definitionId") return "definition-" + std::string(domain);
-    if (name == "sessionId") return "none";
+    if (name == "sessionId" || name == "socketId") return "none";
     if (name == "paymentId") return "payment-" + std::string(domain);
     if (name == "taskId") return "task-" + std::string(domain);
     if (name == "snapshotId") return "snapshot-" + std::string(domain);
@@ -279,7 +279,7 @@ protected:
     data::EmbeddingCache cache{records, vector_folder, clock, context.get_executor(), {}};
     data::Embeddings embeddings{records, cache, clock, Random(1)};
     http::EmbeddingRoutes embedding_routes{embeddings};
-    http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
+    http::Routes routes{{queries, model, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string("x"); },
                          &auth}};
 };

@@ -55,7 +55,7 @@ protected:
     StandingClock model;
     query::QueryService queries{{store, model, world.clock}};
     http::EmbeddingRoutes own{world.embeddings};
-    http::Routes routes{{queries, model, bus, world.clock, [] { return Value(Object{}); },
+    http::Routes routes{{queries, model, world.clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string(); }}};
     std::string index;
 };

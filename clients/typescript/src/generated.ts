@@ -46,6 +46,29 @@ export type ExecutionBatch = {
     position: Position;
 };
 
+export type SocketPage = {
+    items: ConnectedSocket[];
+    nextCursor: string | null;
+};
+
+export type ConnectedSocket = {
+    id: string;
+    subject: string;
+    address: string;
+    connectedAt: string;
+    rooms: string[];
+    queuedBytes: number;
+    replaying: boolean;
+};
+
+export type RoomPage = {
+    items: {
+        room: string;
+        sockets: number;
+    }[];
+    nextCursor: string | null;
+};
+
 export type SessionPage = {
     items: Session[];
     nextCursor: string | null;
@@ -118,6 +141,7 @@ export type SyncStatus = {
     published: PlaceInLog;
     lag?: Record<string, unknown>;
     deadLetters?: number;
+    realtime?: Record<string, unknown> | null;
 };
 
 export type PlaceInLog = {
@@ -607,6 +631,9 @@ const operations = {
     listDefinitions: {"id": "listDefinitions", "method": "GET", "path": "/v1/definitions", "query": ["key", "domainId", "limit", "cursor"], "headers": {"waitMs": "X-NetBuild-Wait"}, "keyed": false, "positioned": true, "open": false},
     getDefinition: {"id": "getDefinition", "method": "GET", "path": "/v1/definitions/{definitionId}", "query": [], "headers": {"waitMs": "X-NetBuild-Wait"}, "keyed": false, "positioned": true, "open": false},
     getSync: {"id": "getSync", "method": "GET", "path": "/v1/sync", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listSockets: {"id": "listSockets", "method": "GET", "path": "/v1/realtime/sockets", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listRooms: {"id": "listRooms", "method": "GET", "path": "/v1/realtime/rooms", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    kickSocket: {"id": "kickSocket", "method": "DELETE", "path": "/v1/realtime/sockets/{socketId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     login: {"id": "login", "method": "POST", "path": "/v1/auth/login", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": true},
     refresh: {"id": "refresh", "method": "POST", "path": "/v1/auth/refresh", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": true},
     logout: {"id": "logout", "method": "POST", "path": "/v1/auth/logout", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
@@ -853,6 +880,51 @@ export class Api extends Caller {
     /** What `netbuild status` says */
     getSync(options?: CallOptions): Promise<SyncStatus> {
         return this.call<SyncStatus>(operations.getSync, {}, options);
+    }
+
+    /** The Socket.IO clients of this node, by id */
+    listSockets(input: {
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        } = {}, options?: CallOptions): Promise<SocketPage> {
+        return this.call<SocketPage>(operations.listSockets, input, options);
+    }
+
+    /** All of listSockets's pages, fetched as they are read. */
+    allSockets(input: {
+            limit?: number;
+        } = {}, options?: CallOptions): AsyncGenerator<ConnectedSocket, void, undefined> {
+        return this.all<ConnectedSocket>(operations.listSockets, input, options);
+    }
+
+    /** Rooms, and how many clients of this node are in each */
+    listRooms(input: {
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        } = {}, options?: CallOptions): Promise<RoomPage> {
+        return this.call<RoomPage>(operations.listRooms, input, options);
+    }
+
+    /** All of listRooms's pages, fetched as they are read. */
+    allRooms(input: {
+            limit?: number;
+        } = {}, options?: CallOptions): AsyncGenerator<{
+        room: string;
+        sockets: number;
+    }, void, undefined> {
+        return this.all<{
+        room: string;
+        sockets: number;
+    }>(operations.listRooms, input, options);
+    }
+
+    /** Disconnects a client; it does not come back by itself */
+    kickSocket(input: {
+            socketId: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.kickSocket, input, options);
     }
 
     /** Signs in with e-mail address and password */

@@ -17,7 +17,8 @@ namespace netbuild::app {
 struct Roles {
     bool sync = true;
     bool api = true;
-    /// "sync,api"; realtime and jobs have nothing to do so far and are accepted. invalid_argument.
+    bool realtime = true;
+    /// "sync,api"; jobs has nothing to do so far and is accepted. invalid_argument.
     [[nodiscard]] static result<Roles> parse(std::string_view text);
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "feed/feed_reader.hpp"
 #include "http/call.hpp"
 #include "ports/event_bus.hpp"
 #include "query/query_service.hpp"
@@ -18,7 +19,6 @@ public:
     struct Ports {
         query::QueryService& queries;
         ReadModelClock& model;
-        EventBus& bus;
         Clock& clock;
         /// The body of GET /v1/sync.
         std::function<Value()> status;
@@ -32,6 +32,8 @@ public:
         EventBus* documents = nullptr;
         /// How far this process's capture of it has come; zero or no function: it does not capture.
         std::function<Position()> documents_published = {};
+        /// Null: there is no /v1/events.
+        feed::EventFeed* feed = nullptr;
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -62,16 +64,7 @@ private:
     awaitable<result<Reply>> tasks(Call& call);
     awaitable<result<Reply>> definitions(Call& call);
     awaitable<result<Reply>> definition(Call& call);
-    /// How far a reader has come in either stream.
-    struct Place {
-        Position engine, documents;
-    };
-    awaitable<result<void>> follow(Place place, std::string room, Scope scope, Stream& stream);
-    awaitable<result<Position>> documents_start(std::string from, Position engine, Stream& stream);
-    [[nodiscard]] std::string place_text(const Place& place) const;
-    awaitable<result<void>> tell_removed(Place& place, Stream& stream);
-    awaitable<result<Position>> catch_up(Place place, const std::string& room, const Scope& scope,
-                                         Stream& stream);
+    awaitable<result<void>> follow(feed::Place place, feed::Interest interest, Stream& stream);
 
     Ports ports_;
     std::vector<Route> routes_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include <boost/asio/ip/tcp.hpp>
+
+#include "realtime/http_request.hpp"
 #include "runtime/clock.hpp"
 
 namespace netbuild::http {
@@ -65,6 +69,13 @@ public:
         std::size_t body_bytes_max = 1024 * 1024;
         std::uint32_t header_bytes_max = 16 * 1024;
         Clock::duration idle_timeout = std::chrono::seconds(60);
+        /// Another protocol on this port: a request whose path begins so is handed over, with its
+        /// connection and the bytes that came after it, and counts as none of ours.
+        std::string taken_path = {};
+        std::size_t taken_body_bytes_max = 0;
+        std::function<void(asio::ip::tcp::socket socket, realtime::HttpRequest request,
+                           std::string after)>
+            take = {};
     };
     Server(asio::any_io_executor executor, Options options, Handler& handler);
     ~Server();

@@ -43,10 +43,16 @@ public:
     Socket& operator=(const Socket&) = delete;
 
     [[nodiscard]] const std::string& id() const noexcept { return id_; }
+    /// What a client comes back with; empty where nothing is recovered.
+    [[nodiscard]] const std::string& pid() const noexcept { return pid_; }
     [[nodiscard]] Namespace& nsp() const noexcept { return nsp_; }
     [[nodiscard]] bool connected() const noexcept { return connected_; }
     /// Its rooms, data and missed events came from an earlier connection.
     [[nodiscard]] bool recovered() const noexcept { return recovered_; }
+    /// Of a middleware: what was recovered is not this client's; it begins anew.
+    void forget_recovery();
+    /// Sent and not yet taken by the client's connection.
+    [[nodiscard]] std::size_t queued_bytes() const noexcept;
     /// What the client gave with its CONNECT.
     [[nodiscard]] const Value& auth() const noexcept { return auth_; }
     /// {headers, time, address, xdomain, secure, issued, url, query, auth}.

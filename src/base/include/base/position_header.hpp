@@ -6,7 +6,7 @@
 
 #include "base/position.hpp"
 
-namespace netbuild::http {
+namespace netbuild {
 
 /// The engine's Position as X-NetBuild-Position has it, an RFC 9651 dictionary:
 /// engine="23803720-12".
@@ -18,4 +18,4 @@ namespace netbuild::http {
 /// Its `documents`; nullopt if it has none.
 [[nodiscard]] result<std::optional<Position>> parse_documents_position(std::string_view text);
 
-} // namespace netbuild::http
+} // namespace netbuild

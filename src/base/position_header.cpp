@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "http/position_header.hpp"
+#include "base/position_header.hpp"
 
 #include <fmt/format.h>
 
-namespace netbuild::http {
+namespace netbuild {
 namespace {
 
 /// The text behind `name="`, up to the quote; nullopt: there is no such member.
@@ -39,4 +39,4 @@ result<std::optional<Position>> parse_documents_position(std::string_view text) 
     return std::optional(position);
 }
 
-} // namespace netbuild::http
+} // namespace netbuild

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "command.hpp"
+
+#include <fmt/format.h>
+
+#include "running_server.hpp"
+
+namespace netbuild::cli {
+namespace {
+
+constexpr std::size_t items_max = 100'000;
+
+/// For a query or a segment (RFC 3986, unreserved characters stay).
+std::string percent_encode(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
+        out += plain ? std::string(1, c)
+                     : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    }
+    return out;
+}
+
+/// All pages of a list of the running server.
+awaitable<result<Array>> pages(app::Application& application, std::string path) {
+    Array items;
+    std::string cursor;
+    while (items.size() < items_max) {
+        CO_TRY(Value page, co_await ask_as_admin(application, "GET",
+                                                 path + "?limit=500" +
+                                                     (cursor.empty() ? "" : "&cursor=" + cursor)));
+        const Value* found = page.at_path("items");
+        const auto* list = found ? found->get_if<Array>() : nullptr;
+        if (!list) co_return fail(ErrorCode::unavailable, "the server's answer has no items");
+        items.insert(items.end(), list->begin(), list->end());
+        const Value* next = page.at_path("nextCursor");
+        if (!next || next->is_null()) break;
+        cursor = percent_encode(next->string_or());
+    }
+    co_return items;
+}
+
+awaitable<result<void>> show(app::Application& application, std::string path,
+                             std::vector<std::string> members, std::vector<std::string> header,
+                             bool json) {
+    CO_TRY(Array items, co_await pages(application, std::move(path)));
+    if (json) {
+        print_json(Object{{"items", std::move(items)}});
+        co_return result<void>{};
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const Value& item : items) {
+        auto& row = rows.emplace_back();
+        for (const auto& member : members) {
+            const Value* value = item.at_path(member);
+            const auto* list = value ? value->get_if<Array>() : nullptr;
+            row.push_back(list ? std::to_string(list->size()) : cell(value));
+        }
+    }
+    print_table(header, rows);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> kick(app::Application& application, std::string id, bool json) {
+    CO_TRY_VOID(
+        co_await ask_as_admin(application, "DELETE", "/v1/realtime/sockets/" + percent_encode(id)));
+    if (json) print_json(Object{{"kicked", id}});
+    co_return result<void>{};
+}
+
+} // namespace
+
+void add_sockets(Registry registry) {
+    CLI::App* command = registry.app.add_subcommand(
+        "sockets", "Socket.IO clients of the running server: list, rooms, kick");
+    command->require_subcommand(1);
+    Registry nested{*command, registry.common, registry.chosen};
+    nested.add("list", "all of them")->callback([registry] {
+        registry.chosen = [registry] {
+            return run(
+                registry.common, [json = registry.common.json](app::Application& application) {
+                    return show(application, "/v1/realtime/sockets",
+                                {"id", "subject", "address", "connectedAt", "rooms", "queuedBytes"},
+                                {"ID", "SUBJECT", "ADDRESS", "SINCE", "ROOMS", "QUEUED"}, json);
+                });
+        };
+    });
+    nested.add("rooms", "rooms, and how many clients are in each")->callback([registry] {
+        registry.chosen = [registry] {
+            return run(registry.common,
+                       [json = registry.common.json](app::Application& application) {
+                           return show(application, "/v1/realtime/rooms", {"room", "sockets"},
+                                       {"ROOM", "SOCKETS"}, json);
+                       });
+        };
+    });
+    auto id = std::make_shared<std::string>();
+    CLI::App* one = nested.add("kick", "disconnect one; it does not come back by itself");
+    one->add_option("id", *id, "as `list` names it")->required();
+    one->callback([registry, id] {
+        registry.chosen = [registry, id] {
+            return run(registry.common,
+                       [id = *id, json = registry.common.json](app::Application& application) {
+                           return kick(application, id, json);
+                       });
+        };
+    });
+}
+
+} // namespace netbuild::cli

@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/event_gateway.hpp"
+
+#include <algorithm>
+
+#include "member.hpp"
+#include "resuming_adapter.hpp"
+#include "telemetry/log.hpp"
+#include "wire/base64url.hpp"
+#include "wire/json.hpp"
+
+namespace netbuild::gateway {
+namespace {
+
+using realtime::ConnectError;
+
+constexpr std::chrono::seconds look_interval{1};
+/// What cannot be asked now is asked again.
+constexpr std::chrono::seconds recheck_retry{10};
+constexpr std::size_t parts_a_room = 8;
+
+ConnectError refusal(const Error& error) {
+    return {std::string(code_name(error.code())),
+            Object{{"code", code_name(error.code())},
+                   {"message", error.detail().empty() ? std::string(message_of(error.code()))
+                                                      : error.detail()}}};
+}
+
+/// "Bearer …" of the CONNECT's token, else of the handshake.
+std::string authorization_of(const realtime::Socket& socket) {
+    const Value* token = socket.auth().at_path("token");
+    if (token && !token->string_or().empty()) {
+        const auto text = token->string_or();
+        return text.starts_with("Bearer ") ? std::string(text) : "Bearer " + std::string(text);
+    }
+    const Value handshake = socket.handshake();
+    const Value* header = handshake.at_path("headers.authorization");
+    return std::string(header ? header->string_or() : std::string_view{});
+}
+
+/// The `exp` of an access token that was found good.
+std::optional<std::int64_t> expiry_s(std::string_view authorization) {
+    const auto first = authorization.find('.');
+    const auto second = authorization.find('.', first + 1);
+    if (first == std::string_view::npos || second == std::string_view::npos) return {};
+    std::string claims;
+    if (!decode_base64url(authorization.substr(first + 1, second - first - 1), claims)) return {};
+    const auto parsed = parse_json(claims);
+    const Value* exp = parsed ? parsed->at_path("exp") : nullptr;
+    return exp ? std::optional(exp->integer_or()) : std::nullopt;
+}
+
+realtime::ServerOptions with_adapter(realtime::ServerOptions options, EventGateway& gateway) {
+    auto inner = std::move(options.adapter);
+    options.adapter = [&gateway, inner](realtime::LocalNamespace& local) {
+        return std::make_unique<ResumingAdapter>(local, gateway, inner);
+    };
+    return options;
+}
+
+} // namespace
+
+EventGateway::EventGateway(Ports ports, GatewayOptions options)
+    : ports_(std::move(ports)), options_(std::move(options)) {
+    auto settings = options_.server;
+    settings.rooms_a_socket_max = options_.rooms_a_client_max * parts_a_room + 1;
+    server_ = std::make_unique<realtime::Server>(ports_.executor, ports_.clock,
+                                                 with_adapter(std::move(settings), *this));
+    nsp_ = &server_->of("/");
+    nsp_->use([this](const SocketPtr& socket, realtime::Namespace::Next next) {
+        server_->spawn("connect", admit(socket, std::move(next)));
+    });
+    nsp_->on_connection([this](const SocketPtr& socket) { on_connection(socket); });
+    nsp_->on_disconnecting([this](realtime::Socket& socket, std::string_view reason) {
+        on_disconnect(socket, reason);
+    });
+    nsp_->on("subscribe", [this](const SocketPtr& socket, realtime::Event event) {
+        server_->spawn("subscribe", on_subscribe(socket, std::move(event)));
+    });
+    nsp_->on("unsubscribe", [this](const SocketPtr& socket, realtime::Event event) {
+        server_->spawn("unsubscribe", on_unsubscribe(socket, std::move(event)));
+    });
+    ports_.feed.listen(
+        [this](const feed::FeedEvent& event, const Value& payload) { on_event(event, payload); });
+}
+
+EventGateway::~EventGateway() { ports_.feed.listen({}); }
+
+EventGateway::MemberPtr EventGateway::member_of(const realtime::Socket& socket) const {
+    const auto found = members_.find(&socket);
+    return found == members_.end() ? nullptr : found->second;
+}
+
+// --- who comes and goes ---
+
+awaitable<result<Caller>> EventGateway::authenticate(std::string authorization) {
+    if (!ports_.authenticate) co_return Caller::anybody();
+    co_return co_await ports_.authenticate(std::move(authorization));
+}
+
+void EventGateway::set_caller(Member& member, const Caller& caller) {
+    member.subject = caller.subject;
+    member.scope = caller.scope(Role::viewer);
+    member.admin_scope = caller.scope(Role::admin);
+    const auto now = ports_.clock.monotonic();
+    member.recheck_at = now + options_.recheck;
+    if (const auto expires = expiry_s(member.authorization)) {
+        const std::int64_t left_us = *expires * 1'000'000 - ports_.clock.utc_us();
+        member.recheck_at = std::min<Clock::duration>(
+            member.recheck_at, now + std::chrono::microseconds(std::max<std::int64_t>(0, left_us)));
+    }
+}
+
+awaitable<result<void>> EventGateway::admit(SocketPtr socket, realtime::Namespace::Next next) {
+    auto member = std::make_shared<Member>();
+    member->socket = socket;
+    member->authorization = authorization_of(*socket);
+    const auto caller = co_await authenticate(member->authorization);
+    std::optional<Resuming> resuming;
+    if (const auto found = resuming_.find(socket->pid());
+        socket->recovered() && found != resuming_.end()) {
+        resuming = std::move(found->second);
+        resuming_.erase(found);
+    }
+    if (!caller) {
+        ++counters_.refused_connections;
+        next(refusal(caller.error()));
+        co_return result<void>{};
+    }
+    set_caller(*member, *caller);
+    if (resuming && resuming->session.subject == caller->subject) {
+        member->session = std::move(resuming->session);
+        ++member->session.generation;
+        const feed::Place given = resuming->offset.value_or(member->session.start);
+        member->resume_from = given;
+        // Who had the last event that it was sent missed nothing until it left.
+        if (const auto& left = member->session.left; left && given.covers(left->sent))
+            member->resume_from = given.with(left->place);
+        member->session.left.reset();
+    } else if (socket->recovered()) {
+        socket->forget_recovery();
+    }
+    member->session.sid = socket->id();
+    member->session.pid = socket->pid();
+    member->session.subject = caller->subject;
+    admitting_ = member;
+    next(std::nullopt);
+    admitting_.reset();
+    co_return result<void>{};
+}
+
+void EventGateway::on_connection(const SocketPtr& socket) {
+    const MemberPtr member = std::exchange(admitting_, nullptr);
+    if (!member) return socket->disconnect(true);
+    const Value handshake = socket->handshake();
+    if (const Value* address = handshake.at_path("address")) member->address = address->string_or();
+    member->connected_us = ports_.clock.utc_us();
+    member->refresh_at = ports_.clock.monotonic() + options_.refresh;
+    members_[socket.get()] = member;
+    by_pid_[member->session.pid] = socket.get();
+    if (!member->resume_from) {
+        const Value* pid = socket->auth().at_path("pid");
+        if (pid) ++counters_.not_resumed;
+        return;
+    }
+    drop_forbidden(*member);
+    member->replaying = true;
+    ++counters_.replaying;
+    static_cast<void>(socket->join(replaying_room));
+    server_->spawn("resume", resume(member, *member->resume_from));
+}
+
+Session EventGateway::leaving(const Member& member) const {
+    Session session = member.session;
+    if (member.replaying) return session;
+    Session::Left left{member.sent, ports_.feed.place()};
+    for (const auto& [name, room] : session.rooms)
+        for (const auto& part : parts_of(name, room))
+            if (const auto newest = newest_.find(part); newest != newest_.end())
+                left.sent = left.sent.with(newest->second);
+    session.left = left;
+    return session;
+}
+
+void EventGateway::on_disconnect(realtime::Socket& socket, std::string_view reason) {
+    const auto member = member_of(socket);
+    if (!member) return;
+    if (member->kicked || reason == "client namespace disconnect") {
+        ports_.sessions.forget(member->session.pid);
+    } else if (!member->session.rooms.empty()) {
+        ports_.sessions.keep(leaving(*member));
+    }
+    if (member->replaying) --counters_.replaying;
+    members_.erase(&socket);
+    const auto found = by_pid_.find(member->session.pid);
+    if (found != by_pid_.end() && found->second == &socket) by_pid_.erase(found);
+}
+
+awaitable<result<void>> EventGateway::run() {
+    while (true) {
+        CO_TRY_VOID(co_await ports_.clock.sleep(look_interval));
+        const auto now = ports_.clock.monotonic();
+        std::vector<MemberPtr> due; // a check may end a client, and so change the list
+        for (const auto& [socket, member] : members_) {
+            if (ports_.sessions.shared() && member->refresh_at <= now &&
+                !member->session.rooms.empty()) {
+                member->refresh_at = now + options_.refresh;
+                ports_.sessions.keep(member->session);
+            }
+            if (!ports_.authenticate || member->recheck_at > now || member->checking) continue;
+            due.push_back(member);
+        }
+        for (const auto& member : due) {
+            member->checking = true;
+            server_->spawn("recheck", recheck(member));
+        }
+    }
+}
+
+awaitable<result<void>> EventGateway::recheck(MemberPtr member) {
+    const auto caller = co_await authenticate(member->authorization);
+    member->checking = false;
+    const auto socket = member->socket.lock();
+    if (!socket || !socket->connected()) co_return result<void>{};
+    if (!caller && caller.error().code() != ErrorCode::unauthorized) {
+        member->recheck_at = ports_.clock.monotonic() + recheck_retry;
+        co_return result<void>{};
+    }
+    if (caller && caller->subject == member->subject) {
+        set_caller(*member, *caller);
+        drop_forbidden(*member);
+        co_return result<void>{};
+    }
+    ++counters_.expired;
+    socket->emit({"error", Object{{"code", "unauthorized"},
+                                  {"message", "the token is not good any more: connect again with "
+                                              "a new one"}}});
+    socket->disconnect(true);
+    co_return result<void>{};
+}
+
+/// Rooms that the caller may not be in any more.
+void EventGateway::drop_forbidden(Member& member) {
+    std::vector<std::string> gone;
+    for (auto& [name, room] : member.session.rooms) {
+        const bool own = name == "user:" + member.subject;
+        const Scope& scope = name.starts_with("user:") && !own ? member.admin_scope : member.scope;
+        const auto parts = parts_of(name, room);
+        const auto erased = std::erase_if(room.domains, [&](const std::string& domain) {
+            return domain == every_domain ? !scope.all : !scope.admits(domain);
+        });
+        if (room.domains.empty()) {
+            gone.push_back(name);
+        } else if (erased > 0) {
+            const auto left = parts_of(name, room);
+            if (const auto socket = member.socket.lock())
+                for (const auto& part : parts)
+                    if (std::find(left.begin(), left.end(), part) == left.end())
+                        socket->leave(part);
+        }
+    }
+    for (const auto& name : gone) {
+        leave(member, name);
+        if (const auto socket = member.socket.lock())
+            socket->emit({"unsubscribed", Object{{"room", name}, {"code", "not_found"}}});
+    }
+}
+
+// --- rooms ---
+
+result<void> EventGateway::join(Member& member, const std::string& room) {
+    const auto socket = member.socket.lock();
+    if (!socket) return fail(ErrorCode::cancelled, room);
+    for (const auto& part : parts_of(room, member.session.rooms.at(room)))
+        TRY_VOID(socket->join(part));
+    return {};
+}
+
+void EventGateway::leave(Member& member, const std::string& room) {
+    const auto found = member.session.rooms.find(room);
+    if (found == member.session.rooms.end()) return;
+    if (const auto socket = member.socket.lock())
+        for (const auto& part : parts_of(room, found->second))
+            socket->leave(part);
+    member.session.rooms.erase(found);
+    ++member.version;
+}
+
+awaitable<result<std::vector<std::string>>> EventGateway::domains_for(MemberPtr member,
+                                                                      RoomName room) {
+    const auto of = [](const Scope& scope) {
+        return scope.all ? std::vector<std::string>{std::string(every_domain)} : scope.domains;
+    };
+    const auto not_there = [](std::string_view kind, const std::string& id) {
+        return fail(ErrorCode::not_found, "room " + std::string(kind) + ":" + id);
+    };
+    switch (room.kind) {
+    case RoomName::Kind::domain:
+        if (room.id == every_domain || !member->scope.admits(room.id))
+            co_return not_there("domain", room.id);
+        co_return std::vector<std::string>{room.id};
+    case RoomName::Kind::user: {
+        auto domains = of(room.id == member->subject ? member->scope : member->admin_scope);
+        if (domains.empty()) co_return not_there("user", room.id);
+        co_return domains;
+    }
+    case RoomName::Kind::execution:
+    case RoomName::Kind::conversation:
+        break;
+    }
+    const auto kind = room.kind == RoomName::Kind::execution ? "execution" : "conversation";
+    auto found = co_await ports_.directory.domains(room, member->scope);
+    if (!found && found.error().code() == ErrorCode::not_found) co_return not_there(kind, room.id);
+    if (found && member->scope.all) co_return of(member->scope);
+    co_return found;
+}
+
+awaitable<result<feed::Place>> EventGateway::subscribe(MemberPtr member, std::string room,
+                                                       std::optional<feed::Place> offset) {
+    auto& rooms = member->session.rooms;
+    CO_TRY(RoomName name, parse_room(room));
+    if (rooms.contains(room)) co_return ports_.feed.place();
+    const auto full = [&]() -> result<void> {
+        if (rooms.size() < options_.rooms_a_client_max) return {};
+        return fail(ErrorCode::overloaded,
+                    "rooms: a client may have " + std::to_string(options_.rooms_a_client_max));
+    };
+    CO_TRY_VOID(full());
+    RoomState state;
+    CO_TRY(state.domains, co_await domains_for(member, std::move(name)));
+    if (state.domains.size() >= parts_a_room * 4)
+        co_return fail(ErrorCode::overloaded, "room: too many domains");
+    if (offset) {
+        feed::Interest interest{{room}, [state](const feed::FeedEvent& event) {
+                                    return admits(state, event.event->domain_id);
+                                }};
+        feed::FeedReader reader(ports_.feed, *offset, std::move(interest));
+        CO_TRY(const bool there, co_await replay(member, reader, true));
+        if (!there) co_return fail(ErrorCode::cancelled, room);
+    }
+    // From here to the join nothing waits: what comes next it gets.
+    if (rooms.contains(room)) co_return ports_.feed.place(); // asked for twice at a time
+    CO_TRY_VOID(full());
+    state.since = ports_.feed.place();
+    if (rooms.empty()) member->session.start = state.since;
+    const feed::Place since = state.since;
+    rooms.insert_or_assign(room, std::move(state));
+    ++member->version;
+    if (!member->replaying) {
+        if (auto joined = join(*member, room); !joined) {
+            leave(*member, room);
+            co_return std::move(joined).error();
+        }
+    }
+    ++counters_.subscribed;
+    if (ports_.sessions.shared()) CO_TRY_VOID(co_await ports_.sessions.store(member->session));
+    co_return since;
+}
+
+awaitable<result<feed::Place>> EventGateway::unsubscribe(MemberPtr member, std::string room) {
+    CO_TRY_VOID(parse_room(room));
+    leave(*member, room);
+    if (ports_.sessions.shared()) CO_TRY_VOID(co_await ports_.sessions.store(member->session));
+    co_return ports_.feed.place();
+}
+
+void EventGateway::answer(realtime::Event& event, const result<feed::Place>& outcome) {
+    if (!outcome) {
+        const Error& error = outcome.error();
+        event.reply({Object{
+            {"ok", false},
+            {"error", Object{{"code", code_name(error.code())}, {"message", error.message()}}}}});
+        return;
+    }
+    Object position{{"engine", to_string(outcome->engine)}};
+    if (ports_.feed.bus(feed::Source::documents))
+        position.append("documents", to_string(outcome->documents));
+    event.reply({Object{
+        {"ok", true}, {"position", std::move(position)}, {"offset", ports_.feed.text(*outcome)}}});
+}
+
+awaitable<result<void>> EventGateway::on_subscribe(SocketPtr socket, realtime::Event event) {
+    const auto member = member_of(*socket);
+    if (!member) co_return result<void>{};
+    const auto& arguments = event.arguments;
+    std::optional<feed::Place> offset;
+    result<feed::Place> outcome =
+        fail(ErrorCode::invalid_argument, "room: subscribe(room, [{offset}], ack)");
+    const Value* wanted = arguments.size() > 1 ? arguments[1].at_path("offset") : nullptr;
+    if (!arguments.empty() && arguments[0].is<std::string>()) {
+        auto parsed = wanted ? feed::parse_place(wanted->string_or(), ports_.feed.place().documents)
+                             : result<feed::Place>(feed::Place{});
+        if (!parsed) {
+            outcome = fail(ErrorCode::invalid_argument,
+                           "offset: must be one that an event or an answer had");
+        } else {
+            if (wanted) offset = *parsed;
+            outcome = co_await subscribe(member, std::string(arguments[0].string_or()), offset);
+        }
+    }
+    if (!outcome) ++counters_.refused_subscriptions;
+    answer(event, outcome);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> EventGateway::on_unsubscribe(SocketPtr socket, realtime::Event event) {
+    const auto member = member_of(*socket);
+    if (!member) co_return result<void>{};
+    const bool named = !event.arguments.empty() && event.arguments[0].is<std::string>();
+    const std::string room(named ? event.arguments[0].string_or() : std::string_view{});
+    answer(event, co_await unsubscribe(member, room));
+    co_return result<void>{};
+}
+
+// --- events ---
+
+Value EventGateway::with_source(Value payload, feed::Source source) {
+    if (auto* object = payload.get_if<Object>()) object->set("source", source_name(source));
+    return payload;
+}
+
+void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) {
+    ++counters_.events;
+    if (event.is_gap()) return tell_gap(event);
+    realtime::Audience audience;
+    const auto add = [&](std::string part) {
+        if (!nsp_->has_room(part)) return;
+        newest_[part] = event.place;
+        audience.rooms.push_back(std::move(part));
+    };
+    for (const auto& room : event.rooms) {
+        add(part_of(room, event.event->domain_id));
+        if (!room.starts_with("domain:")) add(part_of(room, every_domain));
+    }
+    if (audience.rooms.empty()) return;
+    nsp_->broadcast(
+        {socketio::PacketType::event, nsp_->name(), {}, Array{event.event->type, payload}},
+        audience, ports_.feed.text(event.place));
+}
+
+void EventGateway::tell_gap(const feed::FeedEvent& event) {
+    for (const auto& [socket, member] : members_)
+        if (!member->replaying) emit_gap(*member, event, event.place);
+}
+
+/// As its reader is told of it: which source, which of its rooms.
+void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event,
+                            const feed::Place& after) {
+    const auto socket = member.socket.lock();
+    const auto gap = parse_json(event.event->payload);
+    if (!socket || !gap || member.session.rooms.empty()) return;
+    Object told{{"source", source_name(event.source)}};
+    for (const std::string_view name : {"from", "to", "reason"})
+        if (const Value* value = gap->at_path(name)) told.append(std::string(name), *value);
+    Array rooms;
+    for (const auto& [room, state] : member.session.rooms)
+        rooms.emplace_back(room);
+    told.append("rooms", std::move(rooms));
+    ++counters_.gaps;
+    member.sent = member.sent.with(after);
+    socket->emit({"gap", std::move(told), ports_.feed.text(after)});
+}
+
+// --- for operators ---
+
+std::vector<SocketInfo> EventGateway::sockets(std::string_view after, std::size_t limit) const {
+    std::map<std::string_view, const Member*> by_id;
+    for (const auto& [socket, member] : members_)
+        if (member->session.sid > after) by_id.emplace(member->session.sid, member.get());
+    std::vector<SocketInfo> found;
+    for (const auto& [id, member] : by_id) {
+        if (found.size() == limit) break;
+        const auto socket = member->socket.lock();
+        SocketInfo info{std::string(id),      member->subject,
+                        member->address,      {},
+                        member->connected_us, socket ? socket->queued_bytes() : 0,
+                        member->replaying};
+        for (const auto& [room, state] : member->session.rooms)
+            info.rooms.push_back(room);
+        found.push_back(std::move(info));
+    }
+    return found;
+}
+
+std::map<std::string, std::size_t> EventGateway::rooms() const {
+    std::map<std::string, std::size_t> counts;
+    for (const auto& [socket, member] : members_)
+        for (const auto& [room, state] : member->session.rooms)
+            ++counts[room];
+    return counts;
+}
+
+bool EventGateway::kick(const std::string& socket) {
+    const auto found = nsp_->find(socket);
+    const auto member = found ? member_of(*found) : nullptr;
+    if (!member) return false;
+    member->kicked = true;
+    ++counters_.kicked;
+    found->disconnect(true);
+    return true;
+}
+
+} // namespace netbuild::gateway

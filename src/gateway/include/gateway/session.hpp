@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "feed/place.hpp"
+#include "model/value.hpp"
+#include "runtime/clock.hpp"
+
+namespace netbuild::gateway {
+
+/// A room that a client is in.
+struct RoomState {
+    /// Events of these domains belong to it; "*": of any.
+    std::vector<std::string> domains;
+    /// Only what came after it was asked for.
+    feed::Place since;
+};
+
+/// What a client comes back to, whichever node it comes to.
+struct Session {
+    std::string sid, pid;
+    /// Whose it is: nobody else resumes it.
+    std::string subject;
+    std::map<std::string, RoomState, std::less<>> rooms;
+    /// Of who has had no event yet.
+    feed::Place start;
+    /// When it left: the last event that it was sent, and how far the node was. Who had that event
+    /// missed nothing before the latter.
+    struct Left {
+        feed::Place sent, place;
+    };
+    std::optional<Left> left;
+    /// Rises with each node that takes it up: what an earlier one writes is late.
+    std::int64_t generation = 0;
+};
+[[nodiscard]] Value to_value(const Session& session);
+/// corrupt.
+[[nodiscard]] result<Session> session_of(const Value& value);
+
+/// Where sessions wait for their clients.
+class SessionStore {
+public:
+    virtual ~SessionStore() = default;
+    /// Other nodes see it: then a session is stored as soon as it changes.
+    [[nodiscard]] virtual bool shared() const = 0;
+    /// Never waits.
+    virtual void keep(Session session) = 0;
+    /// Is kept when it returns.
+    virtual awaitable<result<void>> store(Session session) = 0;
+    virtual awaitable<result<std::optional<Session>>> find(std::string pid) = 0;
+    virtual void forget(const std::string& pid) = 0;
+    [[nodiscard]] virtual std::size_t size() const = 0;
+};
+
+/// Of this process.
+class MemorySessions final : public SessionStore {
+public:
+    struct Options {
+        Clock::duration keep = std::chrono::minutes(2);
+        std::size_t sessions_max = 100'000;
+    };
+    MemorySessions(Clock& clock, Options options) : clock_(clock), options_(options) {}
+
+    [[nodiscard]] bool shared() const override { return false; }
+    void keep(Session session) override;
+    awaitable<result<void>> store(Session session) override;
+    awaitable<result<std::optional<Session>>> find(std::string pid) override;
+    void forget(const std::string& pid) override;
+    [[nodiscard]] std::size_t size() const override { return sessions_.size(); }
+
+private:
+    struct Kept {
+        Session session;
+        Clock::duration until;
+        std::uint64_t order;
+    };
+    void drop_old();
+
+    Clock& clock_;
+    Options options_;
+    std::map<std::string, Kept, std::less<>> sessions_;
+    std::map<std::uint64_t, std::string> order_; // oldest first
+    std::uint64_t next_order_ = 0;
+};
+
+} // namespace netbuild::gateway

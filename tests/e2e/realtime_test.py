@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Realtime of the product: the official JavaScript client (tests/realtime/node/product.test.mjs) against `netbuild serve` with
+the simulator and tokens; then sockets listed and kicked from the shell, status and metrics, and a drain at SIGTERM."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+from harness import NETBUILD, ROOT, Failed, Json, free_port, say, until
+
+FOLDER = ROOT / "tests/realtime/node"
+TESTS_SECONDS_MAX = 150
+
+
+class Shell:
+    def __init__(self, folder, port):
+        self.folder = folder
+        self.environment = {**os.environ, "NETBUILD_HTTP_PORT": str(port), "NETBUILD_STORE_PATH": folder,
+                            "NETBUILD_SIMULATOR_RATE": "20", "NETBUILD_HTTP_AUTH": "token"}
+
+    def __call__(self, *arguments, code=0):
+        done = subprocess.run([NETBUILD, *arguments, "--json"], env=self.environment, cwd=self.folder, capture_output=True,
+                              text=True, timeout=60)
+        if done.returncode != code:
+            raise Failed(f"{arguments}: {done.returncode} {done.stderr[-500:]}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def token(self, domain):
+        return self("token", "--domain", domain, "--role", "member")["token"]
+
+
+def check(what, condition, detail=""):
+    if not condition:
+        raise Failed(f"{what}: {str(detail)[:800]}")
+
+
+def node_client(port, token):
+    """A client that stays; prints what happens to it, line by line."""
+    script = (f"import {{ io }} from 'socket.io-client';"
+              f"const s = io('http://127.0.0.1:{port}', {{transports: ['websocket'], reconnection: false, auth: {{token: '{token}'}}}});"
+              "s.on('connect', () => s.emit('subscribe', 'domain:acme', (answer) => console.log(answer.ok, s.id)));"
+              "s.on('disconnect', (reason) => { console.log(reason); process.exit(0); });")
+    return subprocess.Popen(["node", "--input-type=module", "-e", script], cwd=FOLDER, stdout=subprocess.PIPE, text=True)
+
+
+def operated(shell, api, port, acme, everywhere):
+    first = node_client(port, acme)
+    try:
+        ok, sid = first.stdout.readline().split()
+        check("subscribed", ok == "true", ok)
+        listed = shell("sockets", "list")["items"]
+        check("it is listed", [one["rooms"] for one in listed if one["id"] == sid] == [["domain:acme"]], listed)
+        rooms = shell("sockets", "rooms")["items"]
+        check("its room is", {"room": "domain:acme", "sockets": 1} in rooms, rooms)
+        status = api.get("/v1/sync", Authorization=f"Bearer {everywhere}")["realtime"]
+        check("status", status["sockets"] == 1 and status["rooms"] == 1 and status["resumed"] > 0, status)
+        metrics = api.request("GET", "/metrics")[1].decode()
+        check("metrics", "netbuild_realtime_sockets 1\n" in metrics and "netbuild_realtime_deliveries_total" in metrics, metrics[-2000:])
+        check("a member may not kick", api.request("DELETE", f"/v1/realtime/sockets/{sid}", headers={"Authorization": f"Bearer {acme}"})[0] == 403)
+        shell("sockets", "kick", sid)
+        check("it is kicked", first.stdout.readline().strip() == "io server disconnect")
+        shell("sockets", "kick", sid, code=1)
+    finally:
+        first.kill()
+        first.wait()
+
+
+def main():
+    if not (FOLDER / "node_modules/socket.io-client").exists():
+        raise Failed(f"{FOLDER}/node_modules is not there: run tools/setup.sh stack")
+    folder, port = tempfile.mkdtemp(prefix="netbuild-realtime-"), free_port()
+    shell, api = Shell(folder, port), Json(f"http://127.0.0.1:{port}")
+    log = open(pathlib.Path(folder) / "log", "wb")
+    process = subprocess.Popen([NETBUILD, "serve"], env=shell.environment, cwd=folder, stdout=log, stderr=log)
+    try:
+        def answers():
+            try:
+                return api.request("GET", "/healthz")[0] == 200
+            except OSError:
+                return False
+        until("the server answers", answers)
+        tokens = {"acme": shell.token("acme"), "cedar-foods": shell.token("cedar-foods"), "all": shell.token("*")}
+        until("orders run", lambda: len(api.get("/v1/executions?limit=200", Authorization=f"Bearer {tokens['all']}")["items"]) >= 100)
+        environment = {**os.environ, "NETBUILD_REALTIME_URL": f"http://127.0.0.1:{port}", "NETBUILD_TOKENS": json.dumps(tokens)}
+        done = subprocess.run(["node", "--test", FOLDER / "product.test.mjs"], env=environment, timeout=TESTS_SECONDS_MAX)
+        check("the client's tests", done.returncode == 0)
+        operated(shell, api, port, tokens["acme"], tokens["all"])
+        last = node_client(port, tokens["acme"])
+        check("subscribed", last.stdout.readline().startswith("true"))
+        process.send_signal(signal.SIGTERM)
+        check("a client is let go", last.stdout.readline().strip() == "transport close")
+        last.wait()
+        check("ends on SIGTERM with 0", process.wait(timeout=60) == 0, process.returncode)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        sys.stderr.write((pathlib.Path(folder) / "log").read_text()[-1500:])
+    say("realtime of the product agrees with the official client")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"failed: {failure}")

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/world.hpp"
+
+namespace netbuild::gateway {
+namespace {
+
+TEST(Gateway, refuses_who_has_no_good_token_with_a_code) {
+    World world;
+    world.refused["Bearer acme"] = true;
+    Client client(world, "acme");
+    EXPECT_FALSE(client.connect());
+    EXPECT_EQ(client.refusal.at_path("message")->string_or(), "unauthorized");
+    EXPECT_EQ(client.refusal.at_path("data.code")->string_or(), "unauthorized");
+}
+
+TEST(Gateway, answers_alike_for_a_room_that_is_not_there_and_one_that_is_anothers) {
+    World world;
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    for (const std::string_view room : {"domain:umbra", "execution:order-umbra",
+                                        "execution:none-acme", "user:umbra", "domain:*"}) {
+        const Value answer = client.ask("subscribe", room);
+        EXPECT_EQ(*answer.at_path("ok"), Value(false)) << room;
+        EXPECT_EQ(answer.at_path("error.code")->string_or(), "not_found") << room;
+        EXPECT_TRUE(answer.at_path("error.message")->string_or().ends_with(room)) << room;
+    }
+    for (const std::string_view room : {"", "acme", "domain:", "planet:acme", "user:a\x1f*"})
+        EXPECT_EQ(client.ask("subscribe", room).at_path("error.code")->string_or(),
+                  "invalid_argument")
+            << room;
+}
+
+TEST(Gateway, gives_each_event_once_to_a_client_in_several_of_its_rooms) {
+    World world;
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    for (const std::string_view room :
+         {"domain:acme", "execution:order-acme", "user:acme", "conversation:talk-acme"})
+        ASSERT_TRUE(client.subscribe(room)) << room;
+    world.append({event_at({1, 0}, "acme", "order-acme", "task:assigned",
+                           {{"assignee", "acme"}, {"conversationId", "talk-acme"}}),
+                  event_at({2, 0}, "acme", "order-acme")});
+    EXPECT_EQ(client.read(2), 2u);
+    EXPECT_EQ(client.seen, (std::vector<std::string>{"1-0", "2-0"}));
+    EXPECT_EQ(client.offset, R"(engine="2-0", documents="0-0")");
+}
+
+TEST(Gateway, keeps_the_events_of_another_domain_out_of_a_room_of_the_same_name) {
+    World world;
+    Client client(world, "acme"), all(world, "*");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(all.connect());
+    ASSERT_TRUE(client.subscribe("execution:order-acme"));
+    ASSERT_TRUE(client.subscribe("user:acme"));
+    world.append({event_at({1, 0}, "umbra", "order-acme", "task:assigned", {{"assignee", "acme"}}),
+                  event_at({2, 0}, "acme", "order-acme")});
+    EXPECT_EQ(client.read(1), 1u);
+    EXPECT_EQ(client.seen, std::vector<std::string>{"2-0"});
+}
+
+TEST(Gateway, merges_the_streams_and_its_offset_names_a_place_in_both) {
+    World world;
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(client.subscribe("domain:acme"));
+    world.append({event_at({3, 0}, "acme", "a")});
+    EXPECT_EQ(client.read(1), 1u);
+    world.loop.run(
+        World::append_to(world.documents, {event_at({7, 1}, "acme", "a", "message:created")}));
+    EXPECT_EQ(client.read(1), 1u);
+    EXPECT_EQ(client.offset, R"(engine="3-0", documents="7-1")");
+    client.drop();
+    world.loop.run(
+        World::append_to(world.documents, {event_at({8, 0}, "acme", "a", "message:created")}));
+    world.append({event_at({4, 0}, "acme", "a")});
+    ASSERT_TRUE(client.connect());
+    EXPECT_EQ(client.read(2), 2u);
+    EXPECT_EQ(client.offset, R"(engine="4-0", documents="8-0")");
+    std::sort(client.seen.begin(), client.seen.end());
+    EXPECT_EQ(client.seen, (std::vector<std::string>{"3-0", "4-0", "7-1", "8-0"}));
+}
+
+TEST(Gateway, says_clearly_that_a_client_has_too_many_rooms) {
+    World world({.gateway = {.rooms_a_client_max = 2}});
+    Client client(world, "*");
+    ASSERT_TRUE(client.connect());
+    EXPECT_TRUE(client.subscribe("domain:a"));
+    EXPECT_TRUE(client.subscribe("domain:b"));
+    EXPECT_EQ(client.ask("subscribe", "domain:c").at_path("error.code")->string_or(), "overloaded");
+    static_cast<void>(client.ask("unsubscribe", "domain:a"));
+    EXPECT_TRUE(client.subscribe("domain:c"));
+}
+
+TEST(Gateway, lists_and_kicks_its_clients) {
+    World world;
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(client.subscribe("domain:acme"));
+    const auto listed = world.gateway.sockets("", 10);
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0].id, client.sid);
+    EXPECT_EQ(listed[0].subject, "acme");
+    EXPECT_EQ(listed[0].rooms, std::vector<std::string>{"domain:acme"});
+    EXPECT_EQ(world.gateway.rooms(), (std::map<std::string, std::size_t>{{"domain:acme", 1}}));
+    EXPECT_FALSE(world.gateway.kick("nobody"));
+    EXPECT_TRUE(world.gateway.kick(client.sid));
+    EXPECT_EQ(client.read(1), 0u);
+    ASSERT_TRUE(client.connect());
+    EXPECT_FALSE(client.recovered);
+}
+
+TEST(Gateway, lets_a_client_go_whose_token_is_not_good_any_more) {
+    World world({.gateway = {.recheck = std::chrono::milliseconds(10)}});
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    world.refused["Bearer acme"] = true;
+    EXPECT_EQ(client.read(1), 1u);
+    EXPECT_EQ(client.last.at_path("code")->string_or(), "unauthorized");
+    EXPECT_EQ(client.read(1), 0u);
+    EXPECT_EQ(world.gateway.counters().expired, 1u);
+}
+
+} // namespace
+} // namespace netbuild::gateway
