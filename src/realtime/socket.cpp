@@ -95,9 +95,7 @@ void Socket::forget_recovery() {
     data = Object{};
 }
 
-std::size_t Socket::queued_bytes() const noexcept {
-    return client_ ? client_->queued_bytes() : 0;
-}
+std::size_t Socket::queued_bytes() const noexcept { return client_ ? client_->queued_bytes() : 0; }
 
 Value Socket::handshake() const {
     Object headers;

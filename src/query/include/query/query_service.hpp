@@ -66,7 +66,8 @@ public:
     awaitable<result<Answer>> tasks(Parameters parameters, Scope scope = Scope::everything());
     awaitable<result<Answer>> definitions(Parameters parameters, Scope scope = Scope::everything());
     awaitable<result<Answer>> definition(std::string id, Scope scope = Scope::everything());
-    /// The domains of the executions with this business key, or of the process instance with this id;
+    /// The domains of the executions with this business key, or of the process instance with this
+    /// id;
     /// "" for none. not_found.
     awaitable<result<std::vector<std::string>>> execution_domains(std::string id, Scope scope);
     /// Stored events after `after`, oldest first, for readers that are behind the stream.
