@@ -180,7 +180,9 @@ private:
         if (type == notepack_type) {
             if (length == 1) return Value();
             if (length != 8) return Value(Binary{std::string(bytes)});
-            return Value(Date{static_cast<std::int64_t>(big_endian(bytes))});
+            const Date date{static_cast<std::int64_t>(big_endian(bytes))};
+            if (!is_ecmascript(date)) return bad("no date");
+            return Value(date);
         }
         return Value(
             Array{Value(static_cast<std::int32_t>(type)), Value(Binary{std::string(bytes)})});
@@ -208,9 +210,17 @@ private:
         } else {
             return std::nullopt;
         }
-        // ECMAScript's range of a Date, 8.64e15 ms on either side.
-        if (seconds > 8'640'000'000'000 || seconds < -8'640'000'000'000) return std::nullopt;
-        return Date{seconds * 1000 + static_cast<std::int64_t>(nanoseconds / 1'000'000)};
+        if (nanoseconds >= 1'000'000'000 || seconds > milliseconds_max / 1000 ||
+            seconds < -milliseconds_max / 1000)
+            return std::nullopt;
+        const Date date{seconds * 1000 + static_cast<std::int64_t>(nanoseconds / 1'000'000)};
+        return is_ecmascript(date) ? std::optional(date) : std::nullopt;
+    }
+
+    /// ECMAScript's range of a Date.
+    static constexpr std::int64_t milliseconds_max = 8'640'000'000'000'000;
+    static bool is_ecmascript(Date date) {
+        return date.milliseconds <= milliseconds_max && date.milliseconds >= -milliseconds_max;
     }
 
     static constexpr std::size_t reserved_max = 1024;

@@ -136,6 +136,12 @@ TEST(Msgpack, believes_no_length_and_reads_what_notepack_writes) {
     EXPECT_EQ(parse_msgpack(to_msgpack(Date{1'700'000'000'123})).value(),
               Value(Date{1'700'000'000'123}));
     EXPECT_EQ(parse_msgpack(to_msgpack(Date{-1})).value(), Value(Date{-1}));
+    // What is no date of ECMAScript's, of either extension type, and a second of too many parts.
+    for (const std::string_view none :
+         {std::string_view("\xd7\x00\x01\x00\x00\xb8\xd0\x00\x09\xff", 10),
+          std::string_view("\xc7\x0c\xff\x00\x00\x00\x00\x00\x00\x07\xdb\xa8\x21\x80\x01", 15),
+          std::string_view("\xd7\xff\xff\xff\xff\xff\x00\x00\x00\x01", 10)})
+        EXPECT_FALSE(parse_msgpack(none).has_value());
     EXPECT_EQ(to_msgpack(1e300).front(), '\xcb');
     EXPECT_EQ(parse_msgpack(to_msgpack(1e300)).value(), Value(1e300));
     for (const std::int64_t n :
