@@ -6,7 +6,6 @@
 #include "data/conversation_records.hpp"
 #include "data/schema.hpp"
 #include "http/conversation_routes.hpp"
-#include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "support/run.hpp"
@@ -192,13 +191,12 @@ protected:
     TemporaryFolder folder;
     SqliteRecords records{{.path = folder.file("records.sqlite")}};
     MemoryStore store;
-    MemoryBus bus{context.get_executor(), clock, MemoryBus::Options{}};
     StandingClock model;
     query::QueryService queries{{store, model, clock}};
     data::Conversations conversations{records, clock, context.get_executor()};
     data::AiContexts contexts{records, conversations, clock, nullptr};
     http::ConversationRoutes conversation_routes{conversations, contexts};
-    http::Routes routes{{queries, model, bus, clock, [] { return Value(Object{}); },
+    http::Routes routes{{queries, model, clock, [] { return Value(Object{}); },
                          [] { return std::vector<std::string>(); }, [] { return std::string(); }}};
     Value api;
 };
