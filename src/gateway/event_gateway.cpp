@@ -433,9 +433,11 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
         if (!room.starts_with("domain:")) add(part_of(room, every_domain));
     }
     if (audience.rooms.empty()) return;
-    nsp_->broadcast(
-        {socketio::PacketType::event, nsp_->name(), {}, Array{event.event->type, payload}},
-        audience, ports_.feed.text(event.place));
+    nsp_->broadcast({socketio::PacketType::event,
+                     nsp_->name(),
+                     {},
+                     Array{event.event->type, with_source(payload, event.source)}},
+                    audience, ports_.feed.text(event.place));
 }
 
 void EventGateway::tell_gap(const feed::FeedEvent& event) {
