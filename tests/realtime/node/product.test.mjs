@@ -146,10 +146,10 @@ test("a subscription with an offset begins there", () =>
     socket.onAny((name, payload) => payload.source === "engine" && seen.push(payload.position));
     const answer = await subscribe(socket, "domain:acme", { offset: "0-0" });
     assert.ok(answer.ok, JSON.stringify(answer));
-    const first = seen.length;
-    assert.ok(first > 50, `${first} events`);
-    const expected = await told("domain:acme", "0-0", seen.at(-1));
-    assert.deepEqual(seen, expected.slice(0, seen.length).map((event) => event.position));
+    const given = [...seen]; // the rest goes on coming
+    assert.ok(given.length > 50, `${given.length} events`);
+    const expected = await told("domain:acme", "0-0", given.at(-1));
+    assert.deepEqual(given, expected.map((event) => event.position));
   }));
 
 test("own data's events come to the conversation's room", () =>
