@@ -58,7 +58,7 @@ def operated(shell, api, port, acme, everywhere):
         check("its room is", {"room": "domain:acme", "sockets": 1} in rooms, rooms)
         status = api.get("/v1/sync", Authorization=f"Bearer {everywhere}")["realtime"]
         check("status", status["sockets"] == 1 and status["rooms"] == 1 and status["resumed"] > 0, status)
-        metrics = api.request("GET", "/metrics")[1].decode()
+        metrics = api.request("GET", "/metrics", headers={"Authorization": f"Bearer {everywhere}"})[1].decode()
         check("metrics", "netbuild_realtime_sockets 1\n" in metrics and "netbuild_realtime_deliveries_total" in metrics, metrics[-2000:])
         check("a member may not kick", api.request("DELETE", f"/v1/realtime/sockets/{sid}", headers={"Authorization": f"Bearer {acme}"})[0] == 403)
         shell("sockets", "kick", sid)
