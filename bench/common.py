@@ -288,8 +288,10 @@ def commit():
     return out.stdout.strip() or None
 
 
-def report(area, measures, raw, options):
+def report(area, measures, raw, options, conditions=None):
     result = {'area': area, 'commit': commit(), 'machine': machine(), 'measures': measures}
+    if conditions:
+        result['conditions'] = conditions
     RESULTS.mkdir(parents=True, exist_ok=True)
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
     (RESULTS / f'{area}-{stamp}.json').write_text(json.dumps({**result, 'at': stamp, 'raw': raw}, indent=1) + '\n')

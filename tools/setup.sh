@@ -199,7 +199,7 @@ install_venv() {
 # Their compiler and Node's types, as their lock files pin them; tests need no network afterwards.
 install_typescript() {
     local folder stamp wanted
-    for folder in clients/typescript examples/typescript tests/realtime/node; do
+    for folder in clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster; do
         stamp=$folder/node_modules/.stamp
         wanted=$(fingerprint "$folder/package-lock.json")
         has_stamp "$stamp" "$wanted" && continue

@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "app/realtime_cluster.hpp"
 #include "realtime/recovering_adapter.hpp"
 #include "realtime/server.hpp"
 
@@ -298,9 +299,17 @@ realtime::EngineOptions engine_options(const Options& options) {
     return engine;
 }
 
-result<realtime::AdapterFactory> adapter_factory(const Options& options, Clock& clock) {
-    if (options.adapter != "none")
-        return fail(ErrorCode::unsupported, "--adapter " + options.adapter + ": only none so far");
+app::RealtimeClusterOptions cluster_options(const Options& options, app::RealtimeAdapter adapter) {
+    return {.adapter = adapter,
+            .redis_url = options.redis,
+            .static_channels = options.subscription_mode == "static",
+            .specific_response_channel = options.specific_response_channel,
+            .recovery = std::chrono::milliseconds(options.recovery_ms)};
+}
+
+realtime::AdapterFactory adapter_factory(const Options& options, app::RealtimeCluster& cluster,
+                                         app::RealtimeAdapter adapter, Clock& clock) {
+    if (adapter != app::RealtimeAdapter::none) return cluster.factory();
     if (options.recovery_ms == 0) return realtime::AdapterFactory{};
     realtime::RecoveryOptions recovery;
     recovery.disconnection_max = std::chrono::milliseconds(options.recovery_ms);
@@ -328,15 +337,10 @@ awaitable<result<void>> serve_engine(Options options, Clock& clock) {
     co_return result<void>{};
 }
 
-awaitable<result<void>> serve(Options options, Clock& clock) {
-    if (options.raw_engineio) co_return co_await serve_engine(std::move(options), clock);
+/// The server is gone, and with it its adapters, when this returns.
+awaitable<result<void>> serve_sockets(Options options, Clock& clock,
+                                      realtime::ServerOptions settings) {
     const auto executor = co_await asio::this_coro::executor;
-    realtime::ServerOptions settings;
-    settings.engine = engine_options(options);
-    settings.connect_timeout = std::chrono::milliseconds(options.connect_timeout_ms);
-    settings.events_a_second_max = options.events_a_second_max;
-    settings.rooms_a_socket_max = 100'000;
-    CO_TRY(settings.adapter, adapter_factory(options, clock));
     Server server(executor, clock, std::move(settings));
     Testbed testbed(server, std::to_string(options.port));
     CO_TRY_VOID(co_await server.start());
@@ -346,6 +350,26 @@ awaitable<result<void>> serve(Options options, Clock& clock) {
     co_await until_told(executor);
     co_await server.stop(std::chrono::milliseconds(500));
     co_return result<void>{};
+}
+
+awaitable<result<void>> serve(Options options, Clock& clock) {
+    if (options.raw_engineio) co_return co_await serve_engine(std::move(options), clock);
+    const auto executor = co_await asio::this_coro::executor;
+    realtime::ServerOptions settings;
+    settings.engine = engine_options(options);
+    settings.connect_timeout = std::chrono::milliseconds(options.connect_timeout_ms);
+    settings.events_a_second_max = options.events_a_second_max;
+    settings.rooms_a_socket_max = 100'000;
+    CO_TRY(const auto adapter, app::parse_realtime_adapter(options.adapter));
+    app::RealtimeCluster cluster(executor, clock, cluster_options(options, adapter));
+    CO_TRY_VOID(cluster.start());
+    if (adapter == app::RealtimeAdapter::sharded)
+        fmt::print(stderr, "sharded, subscription mode {}: all nodes of a cluster have the same\n",
+                   options.subscription_mode);
+    settings.adapter = adapter_factory(options, cluster, adapter, clock);
+    auto served = co_await serve_sockets(options, clock, std::move(settings));
+    co_await cluster.stop();
+    co_return served;
 }
 
 result<void> run_testbed(const Options& options) {

@@ -7,10 +7,10 @@
 #include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/redis/connection.hpp>
-#include <boost/url/parse.hpp>
 
 #include <fmt/format.h>
 
+#include "redis_address.hpp"
 #include "runtime/signal.hpp"
 
 namespace netbuild {
@@ -69,41 +69,19 @@ end
 return last
 )lua";
 
-struct Target {
+redis::config config_of(const RedisAddress& address) {
     redis::config config;
-    std::string address;
-};
-
-result<Target> parse_url(const std::string& text) {
-    const auto bad = [&](std::string_view what) {
-        return fail(ErrorCode::invalid_configuration, fmt::format("redis.url: {}", what));
-    };
-    const auto url = boost::urls::parse_uri(text);
-    if (!url) return bad("is no URL");
-    if (url->scheme() != "redis" && url->scheme() != "rediss")
-        return bad("must begin with redis:// or rediss://");
-    Target target;
-    target.config.use_ssl = url->scheme() == "rediss";
-    target.config.addr.host = url->host();
-    target.config.addr.port = url->has_port() ? std::string(url->port()) : "6379";
-    if (url->has_userinfo()) {
-        if (!url->user().empty()) target.config.username = url->user();
-        target.config.password = url->password();
-    }
-    const std::string path = url->path();
-    if (path.size() > 1) {
-        try {
-            target.config.database_index = std::stoi(path.substr(1));
-        } catch (const std::exception&) {
-            return bad("the path must be a database number");
-        }
-    }
-    target.config.clientname = "netbuild";
-    target.config.health_check_interval = std::chrono::seconds(5);
-    target.config.reconnect_wait_interval = std::chrono::milliseconds(200);
-    target.config.connect_timeout = std::chrono::seconds(2);
-    target.address = fmt::format("{}:{}", target.config.addr.host, target.config.addr.port);
-    return target;
+    config.use_ssl = address.tls;
+    config.addr.host = address.host;
+    config.addr.port = address.port;
+    if (!address.user.empty()) config.username = address.user;
+    config.password = address.password;
+    if (address.database != 0) config.database_index = address.database;
+    config.clientname = "netbuild";
+    config.health_check_interval = std::chrono::seconds(5);
+    config.reconnect_wait_interval = std::chrono::milliseconds(200);
+    config.connect_timeout = std::chrono::seconds(2);
+    return config;
 }
 
 /// Why there is no connection. The connection mends itself and gives no reason to who waits for it;
@@ -210,17 +188,17 @@ class RedisBus::Impl {
 public:
     Impl(asio::any_io_executor executor, Clock& clock, Options options)
         : clock_(clock), options_(std::move(options)), appended_(executor) {
-        auto target = parse_url(options_.url);
-        if (!target) {
-            configuration_error_ = target.error();
+        const auto address = parse_redis_url(options_.url, options_.ca_file);
+        if (!address) {
+            configuration_error_ = address.error();
             return;
         }
-        address_ = target->address;
+        address_ = address->text();
         asio::ssl::context tls(asio::ssl::context::tls_client);
-        if (target->config.use_ssl) {
+        if (address->tls) {
             boost::system::error_code ec;
             tls.set_verify_mode(asio::ssl::verify_peer, ec);
-            tls.set_verify_callback(VerifyServer(target->config.addr.host, trouble_), ec);
+            tls.set_verify_callback(VerifyServer(address->host, trouble_), ec);
             if (options_.ca_file.empty()) {
                 tls.set_default_verify_paths(ec);
             } else {
@@ -240,7 +218,7 @@ public:
                               trouble->take(line);
                           }));
         // Reconnects until it is cancelled; the handler keeps it alive until then.
-        connection_->async_run(target->config,
+        connection_->async_run(config_of(*address),
                                [connection = connection_](boost::system::error_code) {});
     }
     ~Impl() {

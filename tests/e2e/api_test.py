@@ -99,7 +99,7 @@ class Owner:
 def fuzz():
     server = Server()
     try:
-        server.until_answers()
+        server.start()
         token = server.token("*", "owner")
         server.until_it_has_orders(token)
         objects = Owner(server.url, token).objects()

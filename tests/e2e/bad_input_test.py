@@ -112,7 +112,7 @@ def queries(described, checker):
 def main():
     server = Server()
     try:
-        server.until_answers()
+        server.start()
         token = server.token("*", "owner")
         server.until_it_has_orders(token)
         owner = Owner(server.url, token)

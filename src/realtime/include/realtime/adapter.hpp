@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,41 +12,17 @@
 
 #include "base/result.hpp"
 #include "model/value.hpp"
+#include "wire/cluster_message.hpp"
 #include "wire/socketio_packet.hpp"
 
 namespace netbuild::realtime {
 
 namespace asio = boost::asio;
 
-/// Which sockets, and how. No rooms: all of the namespace.
-struct Audience {
-    struct Flags {
-        bool is_volatile = false;
-        bool compress = true;
-        bool local = false;
-        std::optional<std::chrono::milliseconds> timeout;
-    };
-    std::vector<std::string> rooms;
-    std::vector<std::string> except;
-    Flags flags;
-};
+using socketio::Audience;
+using socketio::SavedSession;
+using socketio::SocketDescription;
 
-/// What `fetchSockets` tells of one: handshake is {headers, time, address, xdomain, secure, issued,
-/// url, query, auth}.
-struct SocketDescription {
-    std::string id;
-    Value handshake;
-    std::vector<std::string> rooms;
-    Value data;
-};
-
-/// What a socket leaves behind for its recovery.
-struct SavedSession {
-    std::string sid;
-    std::string pid;
-    std::vector<std::string> rooms;
-    Value data;
-};
 struct RecoveredSession {
     SavedSession session;
     /// Data of the events missed, in order, each with its offset as the last element.

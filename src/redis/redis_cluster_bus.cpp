@@ -1,0 +1,703 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "redis/redis_cluster_bus.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "redis_link.hpp"
+#include "redis_topology.hpp"
+#include "runtime/signal.hpp"
+#include "runtime/task_group.hpp"
+
+namespace netbuild {
+namespace {
+
+using Kind = ClusterBus::Kind;
+using resp::Reply;
+
+constexpr int redirections_max = 3;
+/// Links to servers; a cluster that claims more masters than that is not followed there.
+constexpr std::size_t links_max = 1000;
+constexpr auto block = std::chrono::seconds(5);
+constexpr std::string_view block_ms = "5000";
+constexpr std::string_view read_count = "100";
+constexpr auto refresh_interval = std::chrono::milliseconds(100);
+
+std::string_view subscribe_command(Kind kind) {
+    return kind == Kind::channel   ? "SUBSCRIBE"
+           : kind == Kind::pattern ? "PSUBSCRIBE"
+                                   : "SSUBSCRIBE";
+}
+std::string_view unsubscribe_command(Kind kind) {
+    return kind == Kind::channel   ? "UNSUBSCRIBE"
+           : kind == Kind::pattern ? "PUNSUBSCRIBE"
+                                   : "SUNSUBSCRIBE";
+}
+
+/// [id, [field, value, …]]; nothing for an entry that was deleted meanwhile.
+std::optional<ClusterBus::Entry> to_entry(Reply& reply) {
+    if (reply.elements.size() != 2 || reply.elements[1].type != Reply::Type::array)
+        return std::nullopt;
+    ClusterBus::Entry entry{.id = std::move(reply.elements[0].text)};
+    auto& words = reply.elements[1].elements;
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2)
+        entry.fields.emplace_back(std::move(words[i].text), std::move(words[i + 1].text));
+    return entry;
+}
+
+} // namespace
+
+class RedisClusterBus::Impl {
+public:
+    /// A channel that somebody here listens to.
+    struct Channel {
+        std::vector<std::pair<Subscription, std::shared_ptr<OnMessage>>> listeners;
+        /// The server that it was asked of; empty: of none yet.
+        std::string asked_of;
+        bool confirmed = false;
+    };
+    using Channels = std::map<std::string, Channel, std::less<>>;
+    struct Follower {
+        explicit Follower(const asio::any_io_executor& executor) : known(executor) {}
+        std::string stream;
+        /// The entry that was given to the listeners last; empty: not known yet.
+        std::string last;
+        std::map<Subscription, std::shared_ptr<OnEntry>> listeners;
+        std::shared_ptr<RedisLink> link;
+        Signal known;
+        bool closed = false;
+    };
+
+    Impl(asio::any_io_executor executor, Clock& clock, Options options)
+        : executor_(executor),
+          clock_(clock),
+          options_(std::move(options)),
+          changed_(executor),
+          tasks_(executor, [this](const std::string&, const Error& error) {
+              last_failure_ = error.detail();
+          }) {}
+
+    result<void> start() {
+        TRY(seed_, parse_redis_url(options_.url, options_.ca_file));
+        command_link(seed_.text());
+        tasks_.spawn("pings", ping());
+        return {};
+    }
+    awaitable<void> stop() {
+        for (auto& [address, link] : commands_)
+            link->close();
+        for (auto& [address, link] : listening_)
+            link->close();
+        for (auto& [stream, follower] : followers_)
+            close(*follower);
+        co_await tasks_.stop();
+    }
+
+    // Links.
+
+    [[nodiscard]] RedisAddress address_of(const std::string& text) const {
+        RedisAddress address = seed_;
+        const auto colon = text.rfind(':');
+        address.host = text.substr(0, colon);
+        address.port = text.substr(colon + 1);
+        return address;
+    }
+    std::shared_ptr<RedisLink> make_link(const std::string& address, RedisLink::Events events) {
+        auto link = std::make_shared<RedisLink>(
+            executor_, clock_, address_of(address),
+            RedisLink::Limits{.queued_bytes_max = options_.queued_bytes_max}, std::move(events));
+        tasks_.spawn("Redis " + address, link->run());
+        return link;
+    }
+    std::shared_ptr<RedisLink> command_link(const std::string& address) {
+        if (const auto found = commands_.find(address); found != commands_.end())
+            return found->second;
+        if (commands_.size() >= links_max) return nullptr;
+        auto link = make_link(address, {.on_ready = [this] { refresh(); },
+                                        .on_lost =
+                                            [this] {
+                                                ++counters_.connections_lost;
+                                                changed_.notify_all();
+                                                if (topology_.is_cluster()) refresh();
+                                            }});
+        commands_.emplace(address, link);
+        return link;
+    }
+    std::shared_ptr<RedisLink> listening_link(const std::string& address) {
+        if (const auto found = listening_.find(address); found != listening_.end())
+            return found->second;
+        if (listening_.size() >= links_max) return nullptr;
+        auto link =
+            make_link(address, {.on_ready = [this, address] { resubscribe(address); },
+                                .on_lost =
+                                    [this, address] {
+                                        ++counters_.connections_lost;
+                                        forget_subscriptions(address);
+                                    },
+                                .on_push = [this, address](Reply& r) { push(address, r); }});
+        listening_.emplace(address, link);
+        return link;
+    }
+    awaitable<result<void>> ping() {
+        const std::string command = resp::command({"PING"});
+        while (true) {
+            CO_TRY_VOID(co_await clock_.sleep(options_.ping_interval));
+            for (const auto* links : {&commands_, &listening_}) {
+                for (const auto& [address, link] : *links) {
+                    link->send(command, {});
+                    link->check(2 * options_.ping_interval + std::chrono::seconds(1));
+                }
+            }
+            for (const auto& [stream, follower] : followers_)
+                if (follower->link) follower->link->check(2 * block);
+            // A cluster changes without telling who only listens.
+            if (topology_.is_cluster()) refresh();
+        }
+    }
+
+    // Which server has what.
+
+    /// The server to ask about a slot; any that is there if it makes no difference.
+    std::shared_ptr<RedisLink> link_for(std::optional<std::uint16_t> slot) {
+        if (slot && topology_.is_cluster()) {
+            const std::string owner = topology_.owner(*slot);
+            if (!owner.empty()) return command_link(owner);
+        }
+        const auto seed = commands_.find(seed_.text());
+        if (seed != commands_.end() && seed->second->ready()) return seed->second;
+        for (const auto& [address, link] : commands_)
+            if (link->ready()) return link;
+        return seed == commands_.end() ? nullptr : seed->second;
+    }
+
+    void refresh() {
+        const auto now = clock_.monotonic();
+        if (refreshing_ || (topology_known_ && now - refreshed_at_ < refresh_interval)) return;
+        const auto link = link_for(std::nullopt);
+        if (!link) return;
+        refreshed_at_ = now;
+        refreshing_ = link->send(resp::command({"CLUSTER", "SLOTS"}),
+                                 [this, host = link->address().host](result<Reply> reply) {
+                                     refreshing_ = false;
+                                     if (!reply) return;
+                                     // "This instance has cluster support disabled": no cluster.
+                                     auto topology = reply->is_error()
+                                                         ? RedisTopology{}
+                                                         : RedisTopology::from_reply(*reply, host);
+                                     if (topology) adopt(std::move(*topology));
+                                 });
+    }
+    void adopt(RedisTopology topology) {
+        topology_ = std::move(topology);
+        topology_known_ = true;
+        for (const std::string& master : topology_.masters())
+            command_link(master);
+        for (const Kind kind : {Kind::channel, Kind::pattern, Kind::shard}) {
+            for (auto& [name, channel] : channels_of(kind))
+                place(kind, name, channel);
+        }
+        changed_.notify_all();
+    }
+
+    // Commands.
+
+    /// Follows redirections, so `command` is kept; `slot` is of its key.
+    bool execute(std::optional<std::uint16_t> slot, std::string command,
+                 RedisLink::OnReply on_reply, std::size_t replies = 1) {
+        const auto link = link_for(slot);
+        if (!link) return false;
+        if (!slot || !topology_.is_cluster())
+            return link->send(command, std::move(on_reply), replies);
+        auto shared = std::make_shared<std::string>(std::move(command));
+        return send_on(link, *slot, shared, std::move(on_reply), replies, redirections_max);
+    }
+    bool send_on(const std::shared_ptr<RedisLink>& link, std::uint16_t slot,
+                 std::shared_ptr<std::string> command, RedisLink::OnReply on_reply,
+                 std::size_t replies, int redirections) {
+        auto done = std::make_shared<RedisLink::OnReply>(std::move(on_reply));
+        return link->send(
+            *command,
+            [this, slot, command, done, replies, redirections,
+             host = link->address().host](result<Reply> reply) {
+                const auto there = reply && reply->is_error() && redirections > 0
+                                       ? parse_redirection(reply->text, host)
+                                       : std::nullopt;
+                if (!there) return (*done)(std::move(reply));
+                const auto next = command_link(there->address);
+                if (!there->ask) {
+                    topology_.move(there->slot, there->address);
+                    refresh();
+                }
+                const bool asking = there->ask && next && next->ready();
+                if (asking) next->send(resp::command({"ASKING"}), {});
+                if (!next || !send_on(next, slot, command, *done, replies, redirections - 1))
+                    (*done)(unavailable(next));
+            },
+            replies);
+    }
+
+    [[nodiscard]] Error unavailable(const std::shared_ptr<RedisLink>& link) const {
+        const std::string why = link ? link->trouble() : std::string();
+        return fail(ErrorCode::unavailable,
+                    fmt::format("Redis {}{}", link ? link->address().text() : seed_.text(),
+                                why.empty() ? ": too much is queued" : ": " + why));
+    }
+
+    /// The reply to one command, within the time-out.
+    awaitable<result<Reply>> call(std::optional<std::uint16_t> slot, std::string command,
+                                  std::size_t replies = 1) {
+        co_return co_await call_on(nullptr, slot, std::move(command), replies);
+    }
+    awaitable<result<Reply>> call_on(std::shared_ptr<RedisLink> link,
+                                     std::optional<std::uint16_t> slot, std::string command,
+                                     std::size_t replies) {
+        struct Waiting {
+            explicit Waiting(const asio::any_io_executor& executor) : done(executor) {}
+            Signal done;
+            std::optional<result<Reply>> reply;
+        };
+        const auto waiting = std::make_shared<Waiting>(executor_);
+        auto on_reply = [waiting](result<Reply> reply) {
+            waiting->reply.emplace(std::move(reply));
+            waiting->done.notify_all();
+        };
+        const bool sent = link ? link->send(command, std::move(on_reply), replies)
+                               : execute(slot, std::move(command), std::move(on_reply), replies);
+        if (!sent) co_return unavailable(link ? link : link_for(slot));
+        const Deadline deadline(clock_, options_.timeout);
+        while (!waiting->reply) {
+            if (deadline.passed(clock_))
+                co_return fail(ErrorCode::unavailable,
+                               fmt::format("Redis {}: no answer in time", seed_.text()));
+            CO_TRY_VOID(co_await waiting->done.wait_for(clock_, deadline.left(clock_)));
+        }
+        CO_TRY(Reply reply, std::move(*waiting->reply));
+        if (reply.is_error())
+            co_return fail(ErrorCode::unavailable,
+                           fmt::format("Redis {}: {}", seed_.text(), reply.text));
+        co_return reply;
+    }
+    /// The replies of all masters, or of the one server.
+    awaitable<result<std::vector<Reply>>> call_all(std::string command) {
+        std::vector<Reply> replies;
+        auto masters = topology_.masters();
+        if (masters.empty()) masters.emplace_back();
+        for (const std::string& master : masters) {
+            CO_TRY(Reply reply, co_await call_on(master.empty() ? nullptr : command_link(master),
+                                                 std::nullopt, command, 1));
+            replies.push_back(std::move(reply));
+        }
+        co_return replies;
+    }
+
+    // Subscriptions.
+
+    Channels& channels_of(Kind kind) { return channels_[static_cast<std::size_t>(kind)]; }
+
+    /// Asks the server that has it, if that is another one than so far.
+    void place(Kind kind, const std::string& name, Channel& channel) {
+        if (!topology_known_) return;
+        std::string address = seed_.text();
+        if (kind == Kind::shard && topology_.is_cluster()) {
+            address = topology_.owner(resp::slot_of(name));
+            if (address.empty()) return;
+        } else if (topology_.is_cluster()) {
+            // Any server has it; the seed may have left the cluster.
+            const auto masters = topology_.masters();
+            const auto& at = channel.asked_of.empty() ? address : channel.asked_of;
+            const bool there = std::find(masters.begin(), masters.end(), at) != masters.end();
+            address = there || masters.empty() ? at : masters.front();
+        }
+        if (channel.asked_of == address) return;
+        if (const auto former = listening_.find(channel.asked_of); former != listening_.end())
+            former->second->send(resp::command({unsubscribe_command(kind), name}), {});
+        channel.asked_of.clear();
+        channel.confirmed = false;
+        const auto link = listening_link(address);
+        if (link && link->send(resp::command({subscribe_command(kind), name}), {}))
+            channel.asked_of = address; // else when that link is ready
+    }
+    /// A link is ready: what is not asked of anyone goes to its server.
+    void resubscribe(const std::string&) {
+        for (const Kind kind : {Kind::channel, Kind::pattern, Kind::shard}) {
+            for (auto& [name, channel] : channels_of(kind))
+                if (channel.asked_of.empty()) place(kind, name, channel);
+        }
+    }
+    void forget_subscriptions(const std::string& address) {
+        for (Channels& channels : channels_) {
+            for (auto& [name, channel] : channels) {
+                if (channel.asked_of != address) continue;
+                channel.asked_of.clear();
+                channel.confirmed = false;
+            }
+        }
+        if (topology_.is_cluster()) refresh();
+    }
+
+    void push(const std::string& address, Reply& reply) {
+        if (reply.is_error()) {
+            // A slot that moved, most likely: where to, the servers tell.
+            refresh_after_error(address, reply.text);
+            return;
+        }
+        if (reply.elements.size() < 3) return; // a pong
+        const std::string& what = reply.elements[0].text;
+        if (what == "message") {
+            deliver(Kind::channel, reply.elements[1].text, reply.elements[1].text,
+                    reply.elements[2].text);
+        } else if (what == "smessage") {
+            deliver(Kind::shard, reply.elements[1].text, reply.elements[1].text,
+                    reply.elements[2].text);
+        } else if (what == "pmessage" && reply.elements.size() == 4) {
+            deliver(Kind::pattern, reply.elements[1].text, reply.elements[2].text,
+                    reply.elements[3].text);
+        } else if (what == "subscribe") {
+            confirm(Kind::channel, reply.elements[1].text, address);
+        } else if (what == "psubscribe") {
+            confirm(Kind::pattern, reply.elements[1].text, address);
+        } else if (what == "ssubscribe") {
+            confirm(Kind::shard, reply.elements[1].text, address);
+        } else if (what == "sunsubscribe") {
+            taken_away(reply.elements[1].text, address);
+        }
+    }
+    void deliver(Kind kind, const std::string& name, std::string_view channel,
+                 std::string_view message) {
+        const Channels& channels = channels_of(kind);
+        const auto found = channels.find(name);
+        if (found == channels.end()) return;
+        ++counters_.received;
+        // A listener may subscribe and unsubscribe.
+        if (found->second.listeners.size() == 1) {
+            const auto listener = found->second.listeners.front().second;
+            (*listener)(channel, message);
+            return;
+        }
+        const auto listeners = found->second.listeners;
+        for (const auto& [subscription, listener] : listeners)
+            (*listener)(channel, message);
+    }
+    void confirm(Kind kind, const std::string& name, const std::string& address) {
+        const auto found = channels_of(kind).find(name);
+        if (found == channels_of(kind).end() || found->second.asked_of != address) return;
+        found->second.confirmed = true;
+        changed_.notify_all();
+    }
+    /// The server says so when it gives a slot away, too.
+    void taken_away(const std::string& name, const std::string& address) {
+        const auto found = channels_of(Kind::shard).find(name);
+        if (found == channels_of(Kind::shard).end() || found->second.asked_of != address) return;
+        found->second.asked_of.clear();
+        found->second.confirmed = false;
+        refreshed_at_ = {};
+        refresh();
+    }
+    void refresh_after_error(const std::string& address, const std::string& error) {
+        const auto there = parse_redirection(error, address_of(address).host);
+        if (!there) {
+            last_failure_ = error;
+            return;
+        }
+        topology_.move(there->slot, there->address);
+        for (auto& [name, channel] : channels_of(Kind::shard)) {
+            if (resp::slot_of(name) != there->slot || channel.confirmed) continue;
+            channel.asked_of.clear();
+            place(Kind::shard, name, channel);
+        }
+        refresh();
+    }
+
+    Subscription subscribe(Kind kind, std::string name, OnMessage on_message) {
+        const Subscription id = ++last_subscription_;
+        auto& [key, channel] = *channels_of(kind).try_emplace(std::move(name)).first;
+        channel.listeners.emplace_back(id, std::make_shared<OnMessage>(std::move(on_message)));
+        subscriptions_.emplace(id, std::pair(kind, key));
+        if (channel.asked_of.empty()) place(kind, key, channel);
+        return id;
+    }
+    void unsubscribe(Subscription subscription) {
+        const auto found = subscriptions_.find(subscription);
+        if (found == subscriptions_.end()) return;
+        const auto [kind, name] = found->second;
+        subscriptions_.erase(found);
+        auto& channels = channels_of(kind);
+        const auto channel = channels.find(name);
+        if (channel == channels.end()) return;
+        std::erase_if(channel->second.listeners,
+                      [&](const auto& each) { return each.first == subscription; });
+        if (!channel->second.listeners.empty()) return;
+        if (const auto link = listening_.find(channel->second.asked_of); link != listening_.end())
+            link->second->send(resp::command({unsubscribe_command(kind), name}), {});
+        channels.erase(channel);
+    }
+    [[nodiscard]] bool all_confirmed() const {
+        return topology_known_ &&
+               std::all_of(channels_.begin(), channels_.end(), [](const Channels& channels) {
+                   return std::all_of(channels.begin(), channels.end(),
+                                      [](const auto& each) { return each.second.confirmed; });
+               });
+    }
+    awaitable<result<void>> subscribed() {
+        const Deadline deadline(clock_, options_.timeout);
+        while (!all_confirmed()) {
+            if (deadline.passed(clock_)) co_return unconfirmed();
+            CO_TRY_VOID(co_await changed_.wait_for(clock_, deadline.left(clock_)));
+        }
+        co_return result<void>{};
+    }
+    [[nodiscard]] Error unconfirmed() {
+        for (const auto& [address, link] : listening_)
+            if (!link->ready()) return unavailable(link);
+        const auto seed = link_for(std::nullopt);
+        if (seed && !seed->ready()) return unavailable(seed);
+        return fail(ErrorCode::unavailable,
+                    fmt::format("Redis {}: subscriptions are not confirmed: {}", seed_.text(),
+                                last_failure_));
+    }
+
+    // Publishing.
+
+    void publish(Kind kind, std::string_view channel, std::string_view message) {
+        std::string command = resp::command(
+            {kind == Kind::shard ? std::string_view("SPUBLISH") : "PUBLISH", channel, message});
+        std::optional<std::uint16_t> slot;
+        if (kind == Kind::shard) slot = resp::slot_of(channel);
+        if (execute(slot, std::move(command), [this](const result<Reply>& reply) {
+                if (!reply || reply->is_error()) ++counters_.dropped;
+            })) {
+            ++counters_.published;
+        } else {
+            count_unsent(slot);
+        }
+    }
+    void count_unsent(std::optional<std::uint16_t> slot) {
+        ++counters_.dropped;
+        const auto link = link_for(slot);
+        if (link && link->ready()) ++counters_.overflowed;
+    }
+
+    // Streams.
+
+    void follow_next(const std::shared_ptr<Follower>& follower) {
+        const std::string command = resp::command({"XREAD", "BLOCK", block_ms, "COUNT", read_count,
+                                                   "STREAMS", follower->stream, follower->last});
+        follower->link->send(command, [this, follower](result<Reply> reply) {
+            if (!reply || follower->closed) return; // on_ready begins again
+            if (reply->is_error()) return moved(follower, reply->text);
+            if (!reply->elements.empty() && reply->elements[0].elements.size() == 2) {
+                for (Reply& each : reply->elements[0].elements[1].elements)
+                    if (const auto entry = to_entry(each)) give(*follower, *entry);
+            }
+            if (!follower->closed) follow_next(follower);
+        });
+    }
+    void give(Follower& follower, const Entry& entry) {
+        follower.last = entry.id;
+        ++counters_.received;
+        const auto listeners = follower.listeners;
+        for (const auto& [subscription, listener] : listeners)
+            (*listener)(entry);
+    }
+    void moved(const std::shared_ptr<Follower>& follower, const std::string& error) {
+        last_failure_ = error;
+        const auto there = parse_redirection(error, follower->link->address().host);
+        if (!there) return follower->link->check(Clock::duration::zero()); // try again, later
+        topology_.move(there->slot, there->address);
+        follower->link->close();
+        open(follower);
+    }
+    void open(const std::shared_ptr<Follower>& follower) {
+        const std::string owner = topology_.is_cluster()
+                                      ? topology_.owner(resp::slot_of(follower->stream))
+                                      : std::string();
+        follower->link =
+            make_link(owner.empty() ? seed_.text() : owner,
+                      {.on_ready = [this, weak = std::weak_ptr(follower)] {
+                          const auto ready = weak.lock();
+                          if (!ready || ready->closed) return;
+                          if (!ready->last.empty()) return follow_next(ready);
+                          ready->link->send(
+                              resp::command({"XREVRANGE", ready->stream, "+", "-", "COUNT", "1"}),
+                              [this, ready](result<Reply> reply) {
+                                  if (!reply) return;
+                                  if (reply->is_error()) return moved(ready, reply->text);
+                                  ready->last =
+                                      reply->elements.empty() || reply->elements[0].elements.empty()
+                                          ? "0-0"
+                                          : reply->elements[0].elements[0].text;
+                                  ready->known.notify_all();
+                                  follow_next(ready);
+                              });
+                      }});
+    }
+    static void close(Follower& follower) {
+        follower.closed = true;
+        if (follower.link) follower.link->close();
+    }
+
+    awaitable<result<Following>> follow(std::string stream, OnEntry on_entry) {
+        const Deadline deadline(clock_, options_.timeout);
+        while (!topology_known_) {
+            if (deadline.passed(clock_)) co_return unavailable(link_for(std::nullopt));
+            CO_TRY_VOID(co_await changed_.wait_for(clock_, deadline.left(clock_)));
+        }
+        auto& place = followers_[stream];
+        if (!place) {
+            place = std::make_shared<Follower>(executor_);
+            place->stream = stream;
+            open(place);
+        }
+        const auto follower = place;
+        const Subscription id = ++last_subscription_;
+        const auto listener = std::make_shared<OnEntry>(std::move(on_entry));
+        while (follower->last.empty()) {
+            if (deadline.passed(clock_)) co_return unavailable(follower->link);
+            CO_TRY_VOID(co_await follower->known.wait_for(clock_, deadline.left(clock_)));
+        }
+        follower->listeners.emplace(id, listener);
+        co_return Following{.subscription = id, .after = follower->last};
+    }
+    void unfollow(Subscription subscription) {
+        for (auto at = followers_.begin(); at != followers_.end(); ++at) {
+            if (at->second->listeners.erase(subscription) == 0) continue;
+            if (at->second->listeners.empty()) {
+                close(*at->second);
+                followers_.erase(at);
+            }
+            return;
+        }
+    }
+
+    asio::any_io_executor executor_;
+    Clock& clock_;
+    Options options_;
+    RedisAddress seed_;
+    RedisTopology topology_;
+    bool topology_known_ = false;
+    bool refreshing_ = false;
+    Clock::duration refreshed_at_{};
+    std::map<std::string, std::shared_ptr<RedisLink>> commands_, listening_;
+    std::array<Channels, 3> channels_;
+    std::map<Subscription, std::pair<Kind, std::string>> subscriptions_;
+    Subscription last_subscription_ = 0;
+    std::map<std::string, std::shared_ptr<Follower>> followers_;
+    Counters counters_;
+    std::string last_failure_ = "no answer";
+    /// A subscription was confirmed, the topology is known, a connection was lost.
+    Signal changed_;
+    TaskGroup tasks_;
+};
+
+RedisClusterBus::RedisClusterBus(asio::any_io_executor executor, Clock& clock, Options options)
+    : impl_(std::make_unique<Impl>(std::move(executor), clock, std::move(options))) {}
+RedisClusterBus::~RedisClusterBus() = default;
+
+result<void> RedisClusterBus::start() { return impl_->start(); }
+awaitable<void> RedisClusterBus::stop() { return impl_->stop(); }
+
+ClusterBus::Subscription RedisClusterBus::subscribe(Kind kind, std::string name,
+                                                    OnMessage on_message) {
+    return impl_->subscribe(kind, std::move(name), std::move(on_message));
+}
+void RedisClusterBus::unsubscribe(Subscription subscription) { impl_->unsubscribe(subscription); }
+awaitable<result<void>> RedisClusterBus::subscribed() { return impl_->subscribed(); }
+void RedisClusterBus::publish(Kind kind, std::string_view channel, std::string_view message) {
+    impl_->publish(kind, channel, message);
+}
+
+awaitable<result<std::size_t>> RedisClusterBus::subscribers(Kind kind, std::string channel) {
+    // What Node counts: a shard channel at its owner, another over all masters.
+    std::size_t count = 0;
+    std::vector<Reply> replies;
+    if (kind == Kind::shard) {
+        CO_TRY(Reply reply,
+               co_await impl_->call(resp::slot_of(channel),
+                                    resp::command({"PUBSUB", "SHARDNUMSUB", channel})));
+        replies.push_back(std::move(reply));
+    } else {
+        CO_TRY(replies, co_await impl_->call_all(resp::command({"PUBSUB", "NUMSUB", channel})));
+    }
+    for (const Reply& reply : replies) {
+        if (reply.elements.size() == 2 && reply.elements[1].integer > 0)
+            count += static_cast<std::size_t>(reply.elements[1].integer);
+    }
+    co_return count;
+}
+
+awaitable<result<std::vector<std::string>>> RedisClusterBus::channels(Kind kind, std::string glob) {
+    const std::string_view which = kind == Kind::shard ? "SHARDCHANNELS" : "CHANNELS";
+    CO_TRY(std::vector<Reply> replies,
+           co_await impl_->call_all(resp::command({"PUBSUB", which, glob})));
+    std::vector<std::string> names;
+    for (Reply& reply : replies) {
+        for (Reply& each : reply.elements)
+            names.push_back(std::move(each.text));
+    }
+    co_return names;
+}
+
+void RedisClusterBus::append(std::string stream, std::size_t length_max, Fields fields,
+                             OnAppended on_appended) {
+    const std::string length = std::to_string(length_max);
+    std::vector<std::string_view> words{"XADD", stream, "MAXLEN", "~", length, "*"};
+    for (const auto& [name, value] : fields) {
+        words.push_back(name);
+        words.push_back(value);
+    }
+    std::string command;
+    resp::append_command(command, words);
+    auto done = std::make_shared<OnAppended>(std::move(on_appended));
+    const bool sent = impl_->execute(
+        resp::slot_of(stream), std::move(command), [impl = impl_.get(), done](result<Reply> reply) {
+            if (reply && !reply->is_error()) return (*done)(std::move(reply->text));
+            ++impl->counters_.dropped;
+            if (!reply) return (*done)(std::move(reply).error());
+            (*done)(fail(ErrorCode::unavailable, "Redis: " + reply->text));
+        });
+    if (sent) {
+        ++impl_->counters_.published;
+        return;
+    }
+    impl_->count_unsent(resp::slot_of(stream));
+    (*done)(impl_->unavailable(impl_->link_for(resp::slot_of(stream))));
+}
+
+awaitable<result<ClusterBus::Following>> RedisClusterBus::follow(std::string stream,
+                                                                 OnEntry on_entry) {
+    return impl_->follow(std::move(stream), std::move(on_entry));
+}
+void RedisClusterBus::unfollow(Subscription subscription) { impl_->unfollow(subscription); }
+
+awaitable<result<std::vector<ClusterBus::Entry>>>
+RedisClusterBus::range(std::string stream, std::string from, std::string to, std::size_t count) {
+    CO_TRY(Reply reply, co_await impl_->call(resp::slot_of(stream),
+                                             resp::command({"XRANGE", stream, from, to, "COUNT",
+                                                            std::to_string(count)})));
+    std::vector<Entry> entries;
+    for (Reply& each : reply.elements)
+        if (auto entry = to_entry(each)) entries.push_back(std::move(*entry));
+    co_return entries;
+}
+
+void RedisClusterBus::put(std::string key, std::string value, std::chrono::milliseconds lifetime) {
+    const std::string command =
+        resp::command({"SET", key, value, "PX", std::to_string(lifetime.count())});
+    if (!impl_->execute(resp::slot_of(key), command, [impl = impl_.get()](result<Reply> reply) {
+            if (!reply || reply->is_error()) ++impl->counters_.dropped;
+        }))
+        impl_->count_unsent(resp::slot_of(key));
+}
+
+awaitable<result<std::optional<std::string>>> RedisClusterBus::take(std::string key) {
+    const std::string commands = resp::command({"MULTI"}) + resp::command({"GET", key}) +
+                                 resp::command({"DEL", key}) + resp::command({"EXEC"});
+    CO_TRY(Reply reply, co_await impl_->call(resp::slot_of(key), commands, 4));
+    if (reply.elements.empty() || reply.elements[0].type != Reply::Type::text)
+        co_return std::optional<std::string>();
+    co_return std::optional<std::string>(std::move(reply.elements[0].text));
+}
+
+ClusterBus::Counters RedisClusterBus::counters() const { return impl_->counters_; }
+
+} // namespace netbuild

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/post.hpp>
+
+#include "ports/cluster_bus.hpp"
+
+namespace netbuild::test {
+
+/// Pub/Sub, streams and keys in memory. Messages are delivered in later turns, in order. Nodes are
+/// told apart by when they subscribed: each first subscribes to what it has alone or shares.
+class FakeBus final : public ClusterBus {
+public:
+    explicit FakeBus(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+    bool away = false;
+
+    /// The n-th node (from 0) gets nothing any more, but stays subscribed.
+    void freeze_since(std::size_t node) { frozen_.insert(node); }
+    void inject_everywhere(std::string text) {
+        for (const auto& [id, each] : listeners_)
+            asio::post(executor_,
+                       [this, id = id, name = each.name, text] { give(id, name, text); });
+        for (const auto& [id, each] : followers_)
+            each(
+                {std::to_string(++last_id_) + "-0", {{"nsp", "/"}, {"type", "3"}, {"data", text}}});
+    }
+
+    Subscription subscribe(Kind kind, std::string name, OnMessage on_message) override {
+        listeners_.emplace(++last_, Listener{kind, std::move(name), std::move(on_message), nodes_});
+        return last_;
+    }
+    void unsubscribe(Subscription subscription) override { listeners_.erase(subscription); }
+    awaitable<result<void>> subscribed() override {
+        ++nodes_;
+        co_return result<void>{};
+    }
+    void publish(Kind kind, std::string_view channel, std::string_view message) override {
+        if (away) return void(++counters_.dropped);
+        for (const auto& [id, each] : listeners_) {
+            const bool matches =
+                each.kind == Kind::pattern
+                    ? kind == Kind::channel &&
+                          channel.starts_with(each.name.substr(0, each.name.size() - 1))
+                    : each.kind == kind && each.name == channel;
+            if (!matches) continue;
+            asio::post(executor_, [this, id = id, channel = std::string(channel),
+                                   message = std::string(message)] { give(id, channel, message); });
+        }
+    }
+    awaitable<result<std::size_t>> subscribers(Kind kind, std::string channel) override {
+        if (away) co_return fail(ErrorCode::unavailable, "the bus is away");
+        std::size_t count = 0;
+        for (const auto& [id, each] : listeners_)
+            if (each.kind == kind && each.name == channel) ++count;
+        co_return count;
+    }
+    awaitable<result<std::vector<std::string>>> channels(Kind kind, std::string) override {
+        std::set<std::string> names;
+        for (const auto& [id, each] : listeners_)
+            if (each.kind == kind) names.insert(each.name);
+        co_return std::vector<std::string>(names.begin(), names.end());
+    }
+    void append(std::string, std::size_t, Fields fields, OnAppended on_appended) override {
+        if (away) return on_appended(fail(ErrorCode::unavailable, "the bus is away"));
+        stream_.push_back({std::to_string(++last_id_) + "-0", std::move(fields)});
+        const Entry entry = stream_.back();
+        on_appended(entry.id);
+        for (const auto& [id, each] : followers_)
+            asio::post(executor_, [each, entry] { each(entry); });
+    }
+    awaitable<result<Following>> follow(std::string, OnEntry on_entry) override {
+        followers_.emplace(++last_, std::move(on_entry));
+        co_return Following{.subscription = last_, .after = std::to_string(last_id_) + "-0"};
+    }
+    void unfollow(Subscription subscription) override { followers_.erase(subscription); }
+    awaitable<result<std::vector<Entry>>> range(std::string, std::string from, std::string to,
+                                                std::size_t count) override {
+        const bool after = from.starts_with('(');
+        const long first = std::stol(after ? from.substr(1) : from), last = std::stol(to);
+        std::vector<Entry> found;
+        for (const Entry& entry : stream_) {
+            const long id = std::stol(entry.id);
+            if (id >= first + (after ? 1 : 0) && id <= last && found.size() < count)
+                found.push_back(entry);
+        }
+        co_return found;
+    }
+    void put(std::string key, std::string value, std::chrono::milliseconds) override {
+        keys_[key] = std::move(value);
+    }
+    awaitable<result<std::optional<std::string>>> take(std::string key) override {
+        auto node = keys_.extract(key);
+        if (!node) co_return std::optional<std::string>();
+        co_return std::optional<std::string>(std::move(node.mapped()));
+    }
+    Counters counters() const override { return counters_; }
+
+private:
+    struct Listener {
+        Kind kind;
+        std::string name;
+        OnMessage on_message;
+        std::size_t node;
+    };
+    void give(Subscription id, const std::string& channel, const std::string& message) {
+        const auto found = listeners_.find(id);
+        if (found == listeners_.end() || frozen_.contains(found->second.node)) return;
+        const OnMessage on_message = found->second.on_message;
+        on_message(channel, message);
+    }
+
+    asio::any_io_executor executor_;
+    std::map<Subscription, Listener> listeners_;
+    std::map<Subscription, OnEntry> followers_;
+    std::vector<Entry> stream_;
+    std::map<std::string, std::string> keys_;
+    std::set<std::size_t> frozen_;
+    std::size_t nodes_ = 0;
+    Subscription last_ = 0;
+    long last_id_ = 1000;
+    Counters counters_;
+};
+
+} // namespace netbuild::test
