@@ -22,6 +22,7 @@
 #include "http/payment_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/snapshot_routes.hpp"
+#include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
@@ -269,6 +270,7 @@ protected:
     TemporaryFolder folder;
     SqliteRecords records{{.path = folder.file("records.sqlite")}};
     MemoryStore store;
+    MemoryBus bus{context.get_executor(), clock, MemoryBus::Options{}};
     StandingClock model;
     query::QueryService queries{{store, model, clock}};
     identity::Identity identity{records, clock, {.passwords = {.memory_kib = 64, .passes = 1}}};

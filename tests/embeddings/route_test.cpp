@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "embeddings/world.hpp"
+#include "memory/memory_bus.hpp"
 #include "memory/memory_store.hpp"
 #include "wire/base64url.hpp"
 #include "wire/json.hpp"
@@ -50,6 +51,7 @@ protected:
     TemporaryFolder folder;
     EmbeddingWorld world{folder.file("")};
     MemoryStore store;
+    MemoryBus bus{world.context.get_executor(), world.clock, MemoryBus::Options{}};
     StandingClock model;
     query::QueryService queries{{store, model, world.clock}};
     http::EmbeddingRoutes own{world.embeddings};
