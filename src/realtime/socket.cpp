@@ -186,8 +186,8 @@ void Socket::close(std::string_view reason) {
     connected_ = false;
     nsp_.remove(*this);
     if (client_) client_->disconnected(*this);
-    if (acks_) {
-        for (auto& [id, waiting] : std::exchange(acks_, nullptr)->waiting)
+    if (const auto acks = std::exchange(acks_, nullptr)) {
+        for (auto& [id, waiting] : acks->waiting)
             waiting.answered(fail(ErrorCode::cancelled, "the socket is disconnected"));
     }
     if (nsp_.on_disconnect_) nsp_.on_disconnect_(*this, reason);
