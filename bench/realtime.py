@@ -5,7 +5,6 @@ of each on one Redis, under the same clients (realtime_bench.cpp) in turn.
 A figure is the median of the rounds; a latency counts only if every delivery came, the client had time to
 spare and neither side waited long for a core, else it is withheld with the reason."""
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -37,7 +36,6 @@ MEASURES = [
     ('cross_p99_ms', 'ms', 3, 1.5, True, 'cross', 'p99_ms'),
     ('echo_us', 'µs', 15, 10, False, 'echo', 'echo_us'),
 ]
-NEED_REDIS = ('emitter', 'cross')
 
 
 def come_first():
@@ -63,15 +61,6 @@ def scenarios(quick):
 
 
 # --- servers
-
-
-def install_node():
-    lock = NODE / 'package-lock.json'
-    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    stamp = NODE / 'node_modules' / '.stamp'
-    if not stamp.exists() or stamp.read_text().strip() != wanted:
-        subprocess.run(['npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'], cwd=NODE, check=True, stdout=sys.stderr)
-        stamp.write_text(wanted + '\n')
 
 
 @contextlib.contextmanager
@@ -110,23 +99,11 @@ class Node:
             before = after
 
 
-def command_of(kind, adapter, redis_port):
+def command_of(kind, redis_port):
     url = f'redis://127.0.0.1:{redis_port}'
     if kind == 'node':
         return lambda port: ['node', NODE / 'server.mjs', port, url]
-    redis = ['--adapter', 'redis', '--redis', url] if adapter == 'redis' else ['--adapter', 'none']
-    return lambda port: [common.program('netbuild'), 'realtime-testbed', '--port', port, *redis]
-
-
-def our_adapter(redis_port):
-    """`redis`, or `none` of a build whose testbed has no other."""
-    try:
-        answer = subprocess.run([str(part) for part in command_of('ours', 'redis', redis_port)(common.free_port())],
-                                capture_output=True, text=True, timeout=3)
-    except subprocess.TimeoutExpired:
-        return 'redis'  # it serves
-    common.log(answer.stderr.strip())
-    return 'none'
+    return lambda port: [common.program('netbuild'), 'realtime-testbed', '--port', port, '--adapter', 'redis', '--redis', url]
 
 
 # --- the load
@@ -189,12 +166,12 @@ def version(package):
     return json.loads((NODE / 'node_modules' / package / 'package.json').read_text())['version']
 
 
-def conditions(options, adapter, rounds, load_before):
+def conditions(options, rounds, load_before):
     def output(*command):
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
     return {'cores': os.cpu_count(), 'loadBefore': load_before, 'loadAfter': os.getloadavg(), 'rounds': rounds,
-            'quick': options.quick, 'adapter': adapter, 'priority': os.getpriority(os.PRIO_PROCESS, 0),
+            'quick': options.quick, 'adapter': 'redis', 'priority': os.getpriority(os.PRIO_PROCESS, 0),
             'transport': 'websocket without deflate or TLS, loopback', 'dataBytes': 64,
             'versions': {'node': output('node', '--version'), 'redis-server': output('redis-server', '--version').split()[2],
                          **{name: version(name) for name in ('socket.io', '@socket.io/redis-adapter', 'redis', 'ws')}}}
@@ -204,23 +181,19 @@ def main():
     options = common.arguments('realtime')
     rounds = 1 if options.quick else 3
     common.build('netbuild', 'netbuild_realtime_bench')
-    install_node()
     load_before = os.getloadavg()
     come_first()
     raw = {'ours': {}, 'node': {}}
     with redis_server() as redis_port:
-        adapter = our_adapter(redis_port)
         for number in range(rounds):
             with contextlib.ExitStack() as stack:
-                kinds = {kind: [Node(stack, command_of(kind, adapter, redis_port)) for _ in range(2)]
+                kinds = {kind: [Node(stack, command_of(kind, redis_port)) for _ in range(2)]
                          for kind in ('ours', 'node')}
                 for scenario, command in scenarios(options.quick).items():
                     for kind in ('ours', 'node') if number % 2 == 0 else ('node', 'ours'):
-                        if kind == 'ours' and adapter == 'none' and scenario in NEED_REDIS:
-                            continue
                         answer = run(kind, scenario, command, kinds[kind], redis_port)
                         raw[kind].setdefault(scenario, []).append(answer)
-    common.report('realtime', judged(raw), raw, options, conditions(options, adapter, rounds, load_before))
+    common.report('realtime', judged(raw), raw, options, conditions(options, rounds, load_before))
 
 
 if __name__ == '__main__':

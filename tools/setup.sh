@@ -194,12 +194,12 @@ install_venv() {
     say "MongoDB-wire server, linter and fuzzer: ready ($(size_of "$deps/venv"))"
 }
 
-# --- the TypeScript client and example ------------------------------------------------------------
+# --- npm's packages -------------------------------------------------------------------------------
 
-# Their compiler and Node's types, as their lock files pin them; tests need no network afterwards.
-install_typescript() {
+# As the folders' lock files pin them; what needs them needs no network afterwards.
+install_npm() {
     local folder stamp wanted
-    for folder in clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster; do
+    for folder in "$@"; do
         stamp=$folder/node_modules/.stamp
         wanted=$(fingerprint "$folder/package-lock.json")
         has_stamp "$stamp" "$wanted" && continue
@@ -251,10 +251,10 @@ main() {
             build) install_boost ;;
             stack)
                 install_venv
-                install_typescript
+                install_npm clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster
                 install_camunda
                 ;;
-            bench) ;; # packages only
+            bench) install_npm bench/realtime-node ;;
         esac
     done
 }

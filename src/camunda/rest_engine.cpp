@@ -8,12 +8,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
-#include <boost/beast/core/detail/base64.hpp>
 #include <boost/beast/http.hpp>
 
 #include <fmt/format.h>
 
+#include "wire/base64.hpp"
 #include "wire/json.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild {
 
@@ -24,25 +25,6 @@ constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 namespace {
 
 constexpr std::size_t instances_max = 20;
-
-std::string percent_encode(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        if (std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' ||
-            c == '~') {
-            out.push_back(c);
-        } else {
-            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-        }
-    }
-    return out;
-}
-
-std::string base64(std::string_view text) {
-    std::string out(beast::detail::base64::encoded_size(text.size()), '\0');
-    out.resize(beast::detail::base64::encode(out.data(), text.data(), text.size()));
-    return out;
-}
 
 } // namespace
 
@@ -130,7 +112,7 @@ private:
         request.set(beast::http::field::accept, "application/json");
         if (!options_.user.empty()) {
             request.set(beast::http::field::authorization,
-                        "Basic " + base64(options_.user + ":" + options_.password));
+                        "Basic " + encode_base64(options_.user + ":" + options_.password));
         }
         stream.expires_after(options_.timeout);
         const auto [write_error, written] =

@@ -4,23 +4,12 @@
 #include <fmt/format.h>
 
 #include "running_server.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild::cli {
 namespace {
 
 constexpr std::size_t items_max = 100'000;
-
-/// For a query or a segment (RFC 3986, unreserved characters stay).
-std::string percent_encode(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~';
-        out += plain ? std::string(1, c)
-                     : fmt::format("%{:02X}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    }
-    return out;
-}
 
 /// All pages of a list of the running server.
 awaitable<result<Array>> pages(app::Application& application, std::string path) {

@@ -6,7 +6,6 @@
 #include "member.hpp"
 #include "resuming_adapter.hpp"
 #include "telemetry/log.hpp"
-#include "wire/base64url.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild::gateway {
@@ -36,18 +35,6 @@ std::string authorization_of(const realtime::Socket& socket) {
     const Value handshake = socket.handshake();
     const Value* header = handshake.at_path("headers.authorization");
     return std::string(header ? header->string_or() : std::string_view{});
-}
-
-/// The `exp` of an access token that was found good.
-std::optional<std::int64_t> expiry_s(std::string_view authorization) {
-    const auto first = authorization.find('.');
-    const auto second = authorization.find('.', first + 1);
-    if (first == std::string_view::npos || second == std::string_view::npos) return {};
-    std::string claims;
-    if (!decode_base64url(authorization.substr(first + 1, second - first - 1), claims)) return {};
-    const auto parsed = parse_json(claims);
-    const Value* exp = parsed ? parsed->at_path("exp") : nullptr;
-    return exp ? std::optional(exp->integer_or()) : std::nullopt;
 }
 
 realtime::ServerOptions with_adapter(realtime::ServerOptions options, EventGateway& gateway) {
@@ -104,8 +91,8 @@ void EventGateway::set_caller(Member& member, const Caller& caller) {
     member.admin_scope = caller.scope(Role::admin);
     const auto now = ports_.clock.monotonic();
     member.recheck_at = now + options_.recheck;
-    if (const auto expires = expiry_s(member.authorization)) {
-        const std::int64_t left_us = *expires * 1'000'000 - ports_.clock.utc_us();
+    if (caller.expires_s) {
+        const std::int64_t left_us = *caller.expires_s * 1'000'000 - ports_.clock.utc_us();
         member.recheck_at = std::min<Clock::duration>(
             member.recheck_at, now + std::chrono::microseconds(std::max<std::int64_t>(0, left_us)));
     }

@@ -9,6 +9,7 @@
 #include "openapi.hpp"
 #include "problem.hpp"
 #include "wire/json.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild::http {
 namespace {
@@ -102,10 +103,6 @@ result<feed::Place> stream_start(const Request& request, const feed::EventFeed& 
         return fail(ErrorCode::invalid_argument, "from: must be a Position, such as 23803720-12");
     return *place;
 }
-
-} // namespace
-
-namespace {
 
 awaitable<result<Reply>> at_once(Reply reply) { co_return reply; }
 

@@ -13,6 +13,7 @@
 #include "problem.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/log.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild::http {
 
@@ -61,29 +62,6 @@ private:
 };
 
 } // namespace
-
-result<std::string> percent_decode(std::string_view text, bool plus_is_space) {
-    const auto digit = [](char c) {
-        return c >= '0' && c <= '9'   ? c - '0'
-               : c >= 'a' && c <= 'f' ? c - 'a' + 10
-               : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                      : -1;
-    };
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '%') {
-            if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) {
-                return fail(ErrorCode::invalid_argument,
-                            "a percent sign without two hexadecimal digits");
-            }
-            out.push_back(static_cast<char>(digit(text[i + 1]) << 4 | digit(text[i + 2])));
-            i += 2;
-        } else {
-            out.push_back(plus_is_space && text[i] == '+' ? ' ' : text[i]);
-        }
-    }
-    return out;
-}
 
 class Server::Impl {
 public:
@@ -248,22 +226,11 @@ private:
         std::string_view target = message.target();
         if (target.empty() || target.front() != '/')
             return fail(ErrorCode::invalid_argument, "path: must begin with /");
-        const auto question = target.find('?');
-        request.path = target.substr(0, question);
-        std::string_view query =
-            question == std::string_view::npos ? std::string_view{} : target.substr(question + 1);
-        while (!query.empty()) {
-            const auto ampersand = query.find('&');
-            const std::string_view pair = query.substr(0, ampersand);
-            query = ampersand == std::string_view::npos ? std::string_view{}
-                                                        : query.substr(ampersand + 1);
-            if (pair.empty()) continue;
-            const auto equals = pair.find('=');
-            TRY(std::string name, percent_decode(pair.substr(0, equals), true));
-            TRY(std::string value,
-                percent_decode(equals == std::string_view::npos ? std::string_view{}
-                                                                : pair.substr(equals + 1),
-                               true));
+        request.path = target.substr(0, target.find('?'));
+        std::string_view query = query_of(target);
+        while (const auto pair = next_query_pair(query)) {
+            TRY(std::string name, percent_decode(pair->name, true));
+            TRY(std::string value, percent_decode(pair->value, true));
             request.query.emplace_back(std::move(name), std::move(value));
         }
         for (const auto& field : message)

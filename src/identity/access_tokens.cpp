@@ -143,9 +143,13 @@ awaitable<result<Caller>> Identity::authenticate(std::string authorization) {
         text(parsed.claims, "iss") != issuer || !expires || expires->integer_or() <= seconds(now()))
         co_return no_access();
     const std::string subject(text(parsed.claims, "sub"));
-    if (parsed.claims.contains("sid"))
-        co_return co_await by_session(subject, std::string(text(parsed.claims, "sid")));
-    Caller caller{.subject = subject};
+    if (parsed.claims.contains("sid")) {
+        CO_TRY(Caller signed_in,
+               co_await by_session(subject, std::string(text(parsed.claims, "sid"))));
+        signed_in.expires_s = expires->integer_or();
+        co_return signed_in;
+    }
+    Caller caller{.subject = subject, .expires_s = expires->integer_or()};
     const Value* roles = parsed.claims.find("roles");
     if (!roles || !roles->is<Object>()) co_return no_access();
     for (const auto& member : *roles->get_if<Object>()) {

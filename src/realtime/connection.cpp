@@ -56,9 +56,7 @@ std::string accept_key(std::string_view key) {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     EVP_Digest(text.data(), text.size(), digest, &size, EVP_sha1(), nullptr);
-    std::string out;
-    append_base64(out, {reinterpret_cast<const char*>(digest), size});
-    return out;
+    return encode_base64({reinterpret_cast<const char*>(digest), size});
 }
 
 } // namespace

@@ -11,6 +11,7 @@
 #include "telemetry/log.hpp"
 #include "wire/base64.hpp"
 #include "wire/json.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild::realtime {
 namespace {
@@ -22,15 +23,9 @@ using tcp = asio::ip::tcp;
 constexpr int accepts_max = 64;
 
 std::string_view query_value(std::string_view target, std::string_view name) {
-    const auto question = target.find('?');
-    if (question == std::string_view::npos) return {};
-    std::string_view query = target.substr(question + 1);
-    while (!query.empty()) {
-        const auto pair = query.substr(0, query.find('&'));
-        if (pair.starts_with(name) && pair.substr(name.size()).starts_with('='))
-            return pair.substr(name.size() + 1);
-        query.remove_prefix(std::min(query.size(), pair.size() + 1));
-    }
+    std::string_view query = query_of(target);
+    while (const auto pair = next_query_pair(query))
+        if (pair->name == name) return pair->value;
     return {};
 }
 
@@ -144,28 +139,25 @@ void Engine::Impl::accept_some() {
     });
 }
 
-void Engine::Impl::open(tcp::socket socket) {
+std::shared_ptr<Connection> Engine::Impl::adopt(tcp::socket socket) {
     if (connections_.size() >= options.connections_max) {
         ++counters.refused_full;
-        return; // closes it
+        return nullptr; // closes it
     }
     ++counters.accepted;
-    const auto connection = std::make_shared<Connection>(*this, tcp_stream(std::move(socket)));
+    auto connection = std::make_shared<Connection>(*this, tcp_stream(std::move(socket)));
     connections_.emplace(connection.get(), connection);
     counters.connections = connections_.size();
-    connection->start();
+    return connection;
+}
+
+void Engine::Impl::open(tcp::socket socket) {
+    if (const auto connection = adopt(std::move(socket))) connection->start();
 }
 
 void Engine::Impl::take(tcp::socket socket, HttpRequest request, std::string after) {
-    if (connections_.size() >= options.connections_max) {
-        ++counters.refused_full;
-        return;
-    }
-    ++counters.accepted;
-    const auto connection = std::make_shared<Connection>(*this, tcp_stream(std::move(socket)));
-    connections_.emplace(connection.get(), connection);
-    counters.connections = connections_.size();
-    connection->start_with(std::move(request), std::move(after));
+    if (const auto connection = adopt(std::move(socket)))
+        connection->start_with(std::move(request), std::move(after));
 }
 
 void Engine::Impl::stop_accepting() {
@@ -269,20 +261,20 @@ void Engine::Impl::handle_websocket(Connection& connection, HttpRequest request,
     const auto session = make_session(std::move(request), connection);
     session->attach_websocket(connection.shared_from_this());
     connection.carry(session);
-    session->send(MessageRef::packet(fmt::format(
-        R"(0{{"sid":"{}","upgrades":[],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}})",
-        session->id(), options.ping_interval.count(), options.ping_timeout.count(),
+    start(*session, "[]");
+}
+
+void Engine::Impl::start(Session& session, std::string_view upgrades) {
+    session.send(MessageRef::packet(fmt::format(
+        R"(0{{"sid":"{}","upgrades":{},"pingInterval":{},"pingTimeout":{},"maxPayload":{}}})",
+        session.id(), upgrades, options.ping_interval.count(), options.ping_timeout.count(),
         options.payload_bytes_max)));
-    session->start(opened(*session));
+    session.start(opened(session));
 }
 
 void Engine::Impl::open_polling(Connection& connection, HttpRequest request) {
     const auto session = make_session(std::move(request), connection);
-    session->send(MessageRef::packet(fmt::format(
-        R"(0{{"sid":"{}","upgrades":["websocket"],"pingInterval":{},"pingTimeout":{},"maxPayload":{}}})",
-        session->id(), options.ping_interval.count(), options.ping_timeout.count(),
-        options.payload_bytes_max)));
-    session->start(opened(*session));
+    start(*session, R"(["websocket"])");
     session->poll(connection);
 }
 

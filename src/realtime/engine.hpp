@@ -62,12 +62,16 @@ public:
 private:
     void accept_some();
     void open(asio::ip::tcp::socket socket);
+    /// Null: there are too many.
+    std::shared_ptr<Connection> adopt(asio::ip::tcp::socket socket);
     void schedule_flush();
     void flush_dirty();
     [[nodiscard]] std::shared_ptr<Session> find(std::string_view sid) const;
     void handle_get(Connection& connection, HttpRequest request, std::string_view sid);
     void handle_websocket(Connection& connection, HttpRequest request, std::string_view sid);
     void open_polling(Connection& connection, HttpRequest request);
+    /// Says what the session's settings are, and gives it its handler.
+    void start(Session& session, std::string_view upgrades);
     std::shared_ptr<Session> make_session(HttpRequest request, const Connection& connection);
 
     std::vector<std::shared_ptr<Session>> dirty_, doomed_;

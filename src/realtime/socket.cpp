@@ -7,6 +7,7 @@
 #include "client.hpp"
 #include "rooms.hpp"
 #include "server_core.hpp"
+#include "wire/percent.hpp"
 
 namespace netbuild::realtime {
 namespace {
@@ -25,40 +26,11 @@ std::string date_text(std::int64_t utc_us) {
     return std::string(text, size);
 }
 
-std::string decoded(std::string_view text) {
-    const auto digit = [](char c) {
-        return c >= '0' && c <= '9'   ? c - '0'
-               : c >= 'a' && c <= 'f' ? c - 'a' + 10
-               : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                      : -1;
-    };
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool escape = text[i] == '%' && i + 2 < text.size() && digit(text[i + 1]) >= 0 &&
-                            digit(text[i + 2]) >= 0;
-        if (escape) {
-            out += static_cast<char>(digit(text[i + 1]) << 4 | digit(text[i + 2]));
-            i += 2;
-        } else {
-            out += text[i] == '+' ? ' ' : text[i];
-        }
-    }
-    return out;
-}
-
-Object query_of(std::string_view target) {
+Object query_object(std::string_view target) {
     Object out;
-    const auto question = target.find('?');
-    if (question == std::string_view::npos) return out;
-    std::string_view query = target.substr(question + 1);
-    while (!query.empty()) {
-        const auto pair = query.substr(0, query.find('&'));
-        query.remove_prefix(std::min(query.size(), pair.size() + 1));
-        const auto equals = pair.find('=');
-        if (pair.empty()) continue;
-        out.set(decoded(pair.substr(0, equals)),
-                decoded(equals == std::string_view::npos ? "" : pair.substr(equals + 1)));
-    }
+    std::string_view query = query_of(target);
+    while (const auto pair = next_query_pair(query))
+        out.set(percent_decode_leniently(pair->name), percent_decode_leniently(pair->value));
     return out;
 }
 
@@ -114,7 +86,7 @@ Value Socket::handshake() const {
     handshake.append("secure", client_ && client_->origin().secure());
     handshake.append("issued", issued_us_ / 1000);
     handshake.append("url", client_ ? Value(client_->origin().target()) : Value());
-    handshake.append("query", client_ ? query_of(client_->origin().target()) : Object{});
+    handshake.append("query", client_ ? query_object(client_->origin().target()) : Object{});
     handshake.append("auth", auth_);
     return handshake;
 }

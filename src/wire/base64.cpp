@@ -33,6 +33,12 @@ void append_base64(std::string& out, std::string_view bytes) {
     }
 }
 
+std::string encode_base64(std::string_view bytes) {
+    std::string text;
+    append_base64(text, bytes);
+    return text;
+}
+
 bool decode_base64(std::string_view text, std::string& out) {
     for (int padding = 0; padding < 2 && text.ends_with('='); ++padding)
         text.remove_suffix(1);

@@ -172,12 +172,6 @@ Error too_deep() {
     return fail(ErrorCode::payload_too_large, "data nested too deep for a cluster message");
 }
 
-std::string encode_base64(std::string_view bytes) {
-    std::string text;
-    append_base64(text, bytes);
-    return text;
-}
-
 } // namespace
 
 result<ClusterMessage> decode_cluster_message(std::string_view bytes) {

@@ -4,33 +4,27 @@
 the simulator and tokens; then sockets listed and kicked from the shell, status and metrics, and a drain at SIGTERM."""
 import json
 import os
-import pathlib
-import signal
 import subprocess
 import sys
-import tempfile
 
-from harness import NETBUILD, ROOT, Failed, Json, free_port, say, until
+from harness import ROOT, EmbeddedServer, Failed, say, until
 
 FOLDER = ROOT / "tests/realtime/node"
 TESTS_SECONDS_MAX = 150
 
 
-class Shell:
-    def __init__(self, folder, port):
-        self.folder = folder
-        self.environment = {**os.environ, "NETBUILD_HTTP_PORT": str(port), "NETBUILD_STORE_PATH": folder,
-                            "NETBUILD_SIMULATOR_RATE": "20", "NETBUILD_HTTP_AUTH": "token"}
+class Server(EmbeddedServer):
+    def __init__(self):
+        super().__init__("realtime", SIMULATOR_RATE=20, HTTP_AUTH="token")
 
-    def __call__(self, *arguments, code=0):
-        done = subprocess.run([NETBUILD, *arguments, "--json"], env=self.environment, cwd=self.folder, capture_output=True,
-                              text=True, timeout=60)
+    def shell(self, *words, code=0):
+        done = self.run(*words, "--json")
         if done.returncode != code:
-            raise Failed(f"{arguments}: {done.returncode} {done.stderr[-500:]}")
+            raise Failed(f"{words}: {done.returncode} {done.stderr[-500:]}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def token(self, domain):
-        return self("token", "--domain", domain, "--role", "member")["token"]
+        return self.shell("token", "--domain", domain, "--role", "member")["token"]
 
 
 def check(what, condition, detail=""):
@@ -47,8 +41,9 @@ def node_client(port, token):
     return subprocess.Popen(["node", "--input-type=module", "-e", script], cwd=FOLDER, stdout=subprocess.PIPE, text=True)
 
 
-def operated(shell, api, port, acme, everywhere):
-    first = node_client(port, acme)
+def operated(server, acme, everywhere):
+    shell, api = server.shell, server.api
+    first = node_client(server.port, acme)
     try:
         ok, sid = first.stdout.readline().split()
         check("subscribed", ok == "true", ok)
@@ -72,34 +67,24 @@ def operated(shell, api, port, acme, everywhere):
 def main():
     if not (FOLDER / "node_modules/socket.io-client").exists():
         raise Failed(f"{FOLDER}/node_modules is not there: run tools/setup.sh stack")
-    folder, port = tempfile.mkdtemp(prefix="netbuild-realtime-"), free_port()
-    shell, api = Shell(folder, port), Json(f"http://127.0.0.1:{port}")
-    log = open(pathlib.Path(folder) / "log", "wb")
-    process = subprocess.Popen([NETBUILD, "serve"], env=shell.environment, cwd=folder, stdout=log, stderr=log)
+    server = Server()
     try:
-        def answers():
-            try:
-                return api.request("GET", "/healthz")[0] == 200
-            except OSError:
-                return False
-        until("the server answers", answers)
-        tokens = {"acme": shell.token("acme"), "cedar-foods": shell.token("cedar-foods"), "all": shell.token("*")}
-        until("orders run", lambda: len(api.get("/v1/executions?limit=200", Authorization=f"Bearer {tokens['all']}")["items"]) >= 100)
-        environment = {**os.environ, "NETBUILD_REALTIME_URL": f"http://127.0.0.1:{port}", "NETBUILD_TOKENS": json.dumps(tokens)}
+        server.start()
+        tokens = {"acme": server.token("acme"), "cedar-foods": server.token("cedar-foods"), "all": server.token("*")}
+        until("orders run", lambda: len(server.api.get("/v1/executions?limit=200", Authorization=f"Bearer {tokens['all']}")["items"]) >= 100)
+        environment = {**os.environ, "NETBUILD_REALTIME_URL": server.url, "NETBUILD_TOKENS": json.dumps(tokens)}
         done = subprocess.run(["node", "--test", FOLDER / "product.test.mjs"], env=environment, timeout=TESTS_SECONDS_MAX)
         check("the client's tests", done.returncode == 0)
-        operated(shell, api, port, tokens["acme"], tokens["all"])
-        last = node_client(port, tokens["acme"])
+        operated(server, tokens["acme"], tokens["all"])
+        last = node_client(server.port, tokens["acme"])
         check("subscribed", last.stdout.readline().startswith("true"))
-        process.send_signal(signal.SIGTERM)
+        server.process.terminate()
         check("a client is let go", last.stdout.readline().strip() == "transport close")
         last.wait()
-        check("ends on SIGTERM with 0", process.wait(timeout=60) == 0, process.returncode)
+        check("ends on SIGTERM with 0", server.process.wait(timeout=60) == 0, server.process.returncode)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        sys.stderr.write((pathlib.Path(folder) / "log").read_text()[-1500:])
+        server.kill()
+        sys.stderr.write(server.log()[-1500:])
     say("realtime of the product agrees with the official client")
 
 

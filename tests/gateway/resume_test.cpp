@@ -13,6 +13,13 @@ std::vector<std::string> positions(std::uint64_t from, std::uint64_t to) {
     return all;
 }
 
+/// In domain:acme, whose first event it got.
+bool has_seen_one_event(World& world, Client& client) {
+    if (!client.connect() || !client.subscribe("domain:acme")) return false;
+    world.append({event_at({1, 0}, "acme", "a")});
+    return client.read(1) == 1;
+}
+
 TEST(Resume, of_a_thousand_drops_at_any_point_loses_and_doubles_nothing) {
     // A ring of 40 and a stream of 200: what is missed lies in the ring, the stream or the store.
     World world({.stream_max = 200, .ring_max = 40});
@@ -87,10 +94,7 @@ TEST(Resume, is_of_the_rooms_that_the_client_had_and_not_of_those_it_left) {
 TEST(Resume, of_somebody_else_begins_anew) {
     World world;
     Client client(world, "acme");
-    ASSERT_TRUE(client.connect());
-    ASSERT_TRUE(client.subscribe("domain:acme"));
-    world.append({event_at({1, 0}, "acme", "a")});
-    EXPECT_EQ(client.read(1), 1u);
+    ASSERT_TRUE(has_seen_one_event(world, client));
     client.drop();
     world.append({event_at({2, 0}, "acme", "a")});
     Client thief(world, "umbra");
@@ -104,10 +108,7 @@ TEST(Resume, of_somebody_else_begins_anew) {
 TEST(Resume, says_by_one_gap_what_is_not_kept_any_more) {
     World world({.stream_max = 2, .ring_max = 2});
     Client client(world, "acme");
-    ASSERT_TRUE(client.connect());
-    ASSERT_TRUE(client.subscribe("domain:acme"));
-    world.append({event_at({1, 0}, "acme", "a")});
-    EXPECT_EQ(client.read(1), 1u);
+    ASSERT_TRUE(has_seen_one_event(world, client));
     client.drop();
     for (std::uint64_t number = 2; number <= 9; ++number)
         world.append({event_at({number, 0}, "acme", "a")});
@@ -127,10 +128,7 @@ TEST(Resume, says_by_one_gap_what_is_not_kept_any_more) {
 TEST(Resume, at_a_node_that_is_behind_waits_for_it_and_doubles_nothing) {
     World world;
     Client client(world, "acme");
-    ASSERT_TRUE(client.connect());
-    ASSERT_TRUE(client.subscribe("domain:acme"));
-    world.append({event_at({1, 0}, "acme", "a")});
-    EXPECT_EQ(client.read(1), 1u);
+    ASSERT_TRUE(has_seen_one_event(world, client));
     client.drop();
     client.offset = R"(engine="3-0", documents="0-0")"; // a faster node had told of it
     ASSERT_TRUE(client.connect());
@@ -143,10 +141,7 @@ TEST(Resume, at_a_node_that_is_behind_waits_for_it_and_doubles_nothing) {
 TEST(Resume, takes_the_place_of_a_connection_that_is_not_known_to_be_dead) {
     World world;
     Client half_open(world, "acme");
-    ASSERT_TRUE(half_open.connect());
-    ASSERT_TRUE(half_open.subscribe("domain:acme"));
-    world.append({event_at({1, 0}, "acme", "a")});
-    EXPECT_EQ(half_open.read(1), 1u);
+    ASSERT_TRUE(has_seen_one_event(world, half_open));
     Client again(world, "acme");
     again.pid = half_open.pid;
     again.offset = half_open.offset;
@@ -161,10 +156,7 @@ TEST(Resume, takes_the_place_of_a_connection_that_is_not_known_to_be_dead) {
 TEST(Resume, of_a_busy_stream_costs_a_client_in_a_quiet_room_nothing) {
     World world({.stream_max = 100, .ring_max = 100});
     Client client(world, "acme");
-    ASSERT_TRUE(client.connect());
-    ASSERT_TRUE(client.subscribe("domain:acme"));
-    world.append({event_at({1, 0}, "acme", "a")});
-    EXPECT_EQ(client.read(1), 1u);
+    ASSERT_TRUE(has_seen_one_event(world, client));
     for (std::uint64_t number = 2; number <= 2000; ++number)
         world.append({event_at({number, 0}, "umbra", "b")});
     world.until_at({2000, 0});

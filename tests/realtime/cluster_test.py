@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "e2e"))
@@ -170,11 +169,7 @@ def check(what, actual, wanted):
 
 
 def soon(what, actual, wanted):
-    end = time.monotonic() + WAIT_S
-    while actual() != wanted:
-        if time.monotonic() > end:
-            raise Failed(f"{what}: {actual()}, not {wanted}")
-        time.sleep(0.01)
+    until(f"{what} is {wanted}", lambda: actual() == wanted, WAIT_S)
 
 
 class Cluster:

@@ -92,7 +92,4 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-/// %41%2F → "A/"; invalid_argument for a bad escape.
-[[nodiscard]] result<std::string> percent_decode(std::string_view text, bool plus_is_space);
-
 } // namespace netbuild::http

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -42,6 +43,8 @@ struct Caller {
     std::string session = {};
     /// By domain; `*` for all of them.
     std::map<std::string, Role, std::less<>> roles = {};
+    /// When what shows who it is ends by itself, seconds since 1970.
+    std::optional<std::int64_t> expires_s = {};
 
     /// Whoever can reach the port, where http.auth is "none".
     [[nodiscard]] static Caller anybody() {
