@@ -42,6 +42,7 @@ awaitable<result<Passwords::Verdict>> Passwords::verify(std::string hash, std::s
     co_return co_await pool_.run([this, hash = std::move(hash),
                                   password = std::move(password)]() -> result<Verdict> {
         const std::string& compared = hash.empty() ? nobody_ : hash;
+        ++comparisons_;
         const int code = argon2id_verify(compared.c_str(), password.data(), password.size());
         if (code != ARGON2_OK && code != ARGON2_VERIFY_MISMATCH)
             return fail(ErrorCode::internal, fmt::format("argon2: {}", argon2_error_message(code)));

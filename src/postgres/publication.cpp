@@ -84,8 +84,12 @@ awaitable<result<TableColumns>> check_engine(Connection& connection, std::string
     co_return columns;
 }
 
-awaitable<result<void>> ensure_publication(Connection& connection, std::string name,
-                                           std::string schema, const TableColumns& columns) {
+namespace {
+
+/// What makes a publication of that name serve; empty when it does already.
+awaitable<result<std::string>> publication_statement(Connection& connection, std::string name,
+                                                     std::string schema,
+                                                     const TableColumns& columns) {
     const bool with_columns = connection.server_version() >= column_lists_since;
     CO_TRY(const Rows exists,
            co_await connection.query(
@@ -93,40 +97,49 @@ awaitable<result<void>> ensure_publication(Connection& connection, std::string n
                 "where pubname = $1",
                 {name}}));
     const std::string list = table_list(schema, columns, with_columns);
-    std::string sql;
-    if (exists.count() == 0) {
-        sql = fmt::format("create publication {} for table {}", quote_identifier(name), list);
-    } else {
-        CO_TRY(const Rows tables,
-               co_await connection.query(
-                   {with_columns ? "select tablename, attnames from pg_publication_tables where "
-                                   "pubname = $1 and schemaname = $2"
-                                 : "select tablename, null from pg_publication_tables where "
-                                   "pubname = $1 and schemaname = $2",
-                    {name, schema}}));
-        std::map<std::string, std::set<std::string, std::less<>>, std::less<>> published;
-        for (int i = 0; i < tables.count(); ++i) {
-            published[std::string(tables.text(i, 0))] = parse_array(tables.text(i, 1));
-        }
-        bool serves = exists.text(0, 0) == "t";
-        for (const auto& [table, wanted] : columns) {
-            const auto found = published.find(camunda::info(table).name);
-            serves &= found != published.end();
-            if (!serves || !with_columns) continue;
-            for (const auto& column : wanted)
-                serves &= found->second.contains(column);
-        }
-        if (serves) co_return result<void>{};
-        sql = fmt::format("alter publication {} set table {}", quote_identifier(name), list);
+    if (exists.count() == 0)
+        co_return fmt::format("create publication {} for table {}", quote_identifier(name), list);
+    CO_TRY(const Rows tables,
+           co_await connection.query(
+               {with_columns ? "select tablename, attnames from pg_publication_tables where "
+                               "pubname = $1 and schemaname = $2"
+                             : "select tablename, null from pg_publication_tables where "
+                               "pubname = $1 and schemaname = $2",
+                {name, schema}}));
+    std::map<std::string, std::set<std::string, std::less<>>, std::less<>> published;
+    for (int i = 0; i < tables.count(); ++i) {
+        published[std::string(tables.text(i, 0))] = parse_array(tables.text(i, 1));
     }
-    auto done = co_await connection.query({sql});
-    if (done) co_return result<void>{};
-    if (done.error().code() != ErrorCode::forbidden) co_return std::move(done).error();
-    co_return fail(
-        ErrorCode::forbidden,
-        fmt::format(
-            "publication {} cannot be made by this role: let the owner of Camunda's tables run: {}",
-            name, sql));
+    bool serves = exists.text(0, 0) == "t";
+    for (const auto& [table, wanted] : columns) {
+        const auto found = published.find(camunda::info(table).name);
+        serves &= found != published.end();
+        if (!serves || !with_columns) continue;
+        for (const auto& column : wanted)
+            serves &= found->second.contains(column);
+    }
+    if (serves) co_return std::string();
+    co_return fmt::format("alter publication {} set table {}", quote_identifier(name), list);
+}
+
+} // namespace
+
+awaitable<result<void>> ensure_publication(Connection& connection, std::string name,
+                                           std::string schema, const TableColumns& columns) {
+    for (bool again = false;; again = true) {
+        CO_TRY(const std::string sql,
+               co_await publication_statement(connection, name, schema, columns));
+        if (sql.empty()) co_return result<void>{};
+        auto done = co_await connection.query({sql});
+        if (done) co_return result<void>{};
+        if (done.error().code() == ErrorCode::forbidden)
+            co_return fail(ErrorCode::forbidden,
+                           fmt::format("publication {} cannot be made by this role: let the owner "
+                                       "of Camunda's tables run: {}",
+                                       name, sql));
+        // Another worker that starts at the same moment has made it, or is about to.
+        if (again) co_return std::move(done).error();
+    }
 }
 
 } // namespace netbuild::postgres

@@ -65,6 +65,34 @@ TEST_F(PostgresSource, a_slot_that_another_worker_has_is_in_use) {
     close(context, second);
 }
 
+TEST_F(PostgresSource, workers_that_start_at_the_same_moment_make_one_publication) {
+    const std::string publication = unique_name("contract");
+    std::vector<std::unique_ptr<ReplicationSource>> workers;
+    std::vector<std::optional<result<std::unique_ptr<EngineSnapshot>>>> opened(3);
+    for (std::size_t i = 0; i < opened.size(); ++i) {
+        workers.push_back(std::make_unique<ReplicationSource>(
+            context.get_executor(), replication.clock_,
+            ReplicationSource::Options{.connection = camunda_database(),
+                                       .slot = unique_name("contract") + std::to_string(i),
+                                       .publication = publication}));
+        asio::co_spawn(context, workers[i]->open({}), [&, i](const std::exception_ptr&, auto done) {
+            opened[i].emplace(std::move(done));
+        });
+    }
+    context.restart();
+    context.run();
+    for (std::size_t i = 0; i < opened.size(); ++i) {
+        ASSERT_TRUE(opened[i]);
+        EXPECT_TRUE(*opened[i]) << opened[i]->error().message();
+    }
+    opened.clear();
+    for (const auto& worker : workers) {
+        close(context, *worker);
+        EXPECT_TRUE(run(context, worker->drop_slot()));
+    }
+    execute(context, replication.clock_, "drop publication " + publication);
+}
+
 TEST_F(PostgresSource, a_stream_that_was_opened_again_still_confirms) {
     auto snapshot = must(context, replication.source().open({}));
     while (must(context, snapshot->next())) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -32,11 +33,17 @@ public:
     /// An empty hash is never right, and takes as long as any.
     awaitable<result<Verdict>> verify(std::string hash, std::string password);
 
+    /// The hash that stands in for one that is not there, made with today's parameters.
+    [[nodiscard]] const std::string& nobody() const { return nobody_; }
+    /// Runs of argon2 for verify(): the part of a sign-in that takes time.
+    [[nodiscard]] std::uint64_t comparisons() const { return comparisons_; }
+
 private:
     [[nodiscard]] result<std::string> hash_now(const std::string& password) const;
 
     Options options_;
-    std::string nobody_; // what a password is compared with where there is no user
+    std::string nobody_;
+    std::atomic<std::uint64_t> comparisons_ = 0;
     BlockingPool pool_;
 };
 
