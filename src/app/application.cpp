@@ -428,6 +428,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("own events", events.feed.follow_documents());
     }
     if (realtime) tasks.spawn("realtime", realtime->run());
+    if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
         tasks.spawn("own data", impl.capture_records());
