@@ -10,6 +10,7 @@ namespace netbuild::postgres {
 namespace {
 
 constexpr int column_lists_since = 150000;
+constexpr int attempts_max = 5;
 
 /// "{a,b}" of PostgreSQL's name[]; Camunda's column names need no quotes.
 std::set<std::string, std::less<>> parse_array(std::string_view text) {
@@ -126,7 +127,7 @@ awaitable<result<std::string>> publication_statement(Connection& connection, std
 
 awaitable<result<void>> ensure_publication(Connection& connection, std::string name,
                                            std::string schema, const TableColumns& columns) {
-    for (bool again = false;; again = true) {
+    for (int attempt = 1;; ++attempt) {
         CO_TRY(const std::string sql,
                co_await publication_statement(connection, name, schema, columns));
         if (sql.empty()) co_return result<void>{};
@@ -137,8 +138,8 @@ awaitable<result<void>> ensure_publication(Connection& connection, std::string n
                            fmt::format("publication {} cannot be made by this role: let the owner "
                                        "of Camunda's tables run: {}",
                                        name, sql));
-        // Another worker that starts at the same moment has made it, or is about to.
-        if (again) co_return std::move(done).error();
+        // Another worker that starts at the same moment has made or changed it: look again.
+        if (attempt == attempts_max) co_return std::move(done).error();
     }
 }
 

@@ -22,6 +22,11 @@ constexpr int rounds_max = 6;
 
 using Stored = std::vector<ValuePtr>;
 
+std::string_view id_of(const Value& document) {
+    const Value* id = document.at_path("_id");
+    return id ? id->string_or() : std::string_view{};
+}
+
 std::string_view instance_of(std::string_view collection, std::string_view id,
                              const Value* document) {
     if (collection == collections::workflow_executions ||
@@ -58,26 +63,15 @@ public:
           cache_({limits_.cache_documents_max, limits_.cache_bytes_max}),
           projector_(options_, cache_) {}
 
-    /// What both sides have alike; the rest is left to changed_since().
+    /// What both sides have alike; the rest is left to changed_since(). Both are read at the same
+    /// time: what comes first waits for its other half.
     awaitable<result<void>> all() {
         using namespace asio::experimental::awaitable_operators;
         CO_TRY_VOID(co_await take_snapshot());
-        CO_TRY(auto chunk, co_await snapshot_->next());
-        while (chunk) {
-            // Meanwhile the model comes to the snapshot's Position. The next chunk comes while this
-            // one is projected.
-            auto [next, expected] = co_await (snapshot_->next() && expect(std::move(chunk->rows)));
-            CO_TRY_VOID(std::move(expected));
-            CO_TRY(chunk, std::move(next));
-        }
-        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
-        // Executions first: they say what is retained.
-        for (const std::string_view collection :
-             {collections::workflow_executions, collections::task_executions, collections::tasks,
-              collections::process_definitions}) {
-            CO_TRY_VOID(co_await match(collection));
-        }
-        co_return co_await look_for_missing();
+        auto [engine, model] = co_await (read_engine() && read_model());
+        CO_TRY_VOID(std::move(engine));
+        CO_TRY_VOID(std::move(model));
+        co_return co_await look_for_other_halves();
     }
 
     /// Process instances by their ids, and what stands beside them.
@@ -153,91 +147,127 @@ private:
         co_return result<void>{};
     }
 
+    awaitable<result<void>> read_engine() {
+        using namespace asio::experimental::awaitable_operators;
+        CO_TRY(auto chunk, co_await snapshot_->next());
+        while (chunk) { // the next one comes while this one is projected
+            auto [next, expected] = co_await (snapshot_->next() && expect(std::move(chunk->rows)));
+            CO_TRY_VOID(std::move(expected));
+            CO_TRY(chunk, std::move(next));
+        }
+        co_return result<void>{};
+    }
+
     awaitable<result<void>> expect(Transaction rows) {
         ApplyBatch expected;
         CO_TRY_VOID(co_await project(rows, expected));
         for (const auto* part : {&expected.parts, &expected.documents}) {
-            for (const DocumentWrite& write : *part) {
-                const auto instance = instance_of(write.collection, write.id, write.body.get());
-                expected_[hash(write.collection, write.id)] = {
-                    content_digest(*write.body),
-                    write.collection == collections::process_definitions ? of_definition
-                    : instance.empty()                                   ? of_no_instance
-                                                                         : hash({}, instance)};
-            }
+            for (const DocumentWrite& write : *part)
+                meet(write.collection, write.id,
+                     instance_of(write.collection, write.id, write.body.get()), *write.body,
+                     {.stored = false, .newer = false});
         }
         cache_.written(expected);
         co_return result<void>{};
     }
 
-    /// The collection as it is stored, page by page; the next one comes while one is compared.
-    awaitable<result<void>> match(std::string_view collection) {
+    awaitable<result<void>> read_model() {
+        CO_TRY_VOID(co_await ports_.wait_applied(report_.position));
+        for (const std::string_view collection :
+             {collections::workflow_executions, collections::task_executions, collections::tasks,
+              collections::process_definitions}) {
+            CO_TRY_VOID(co_await scan(collection, [&](const Value& document) {
+                const std::string_view id = id_of(document);
+                const std::string_view instance = instance_of(collection, id, &document);
+                if (document.at_path("retainedAt")) retained_.insert(hash({}, instance));
+                meet(collection, id, instance, document,
+                     {.stored = true, .newer = is_newer(collection, instance, document)});
+            }));
+        }
+        co_return result<void>{};
+    }
+
+    /// A collection as it is stored; the next page comes while one is looked at.
+    template <class Each>
+    awaitable<result<void>> scan(std::string_view collection, Each each) {
         using namespace asio::experimental::awaitable_operators;
-        const auto scan = ports_.store.scan(collection);
-        CO_TRY(auto page, co_await scan->next());
+        const auto look_at = [&](Stored page) -> awaitable<result<void>> {
+            for (const ValuePtr& document : page)
+                each(*document);
+            ports_.on_progress(report_);
+            co_return result<void>{};
+        };
+        const auto pages = ports_.store.scan(collection);
+        CO_TRY(auto page, co_await pages->next());
         while (!page.empty()) {
-            auto [next, matched] =
-                co_await (scan->next() && match_page(collection, std::move(page)));
-            CO_TRY_VOID(std::move(matched));
+            auto [next, looked] = co_await (pages->next() && look_at(std::move(page)));
+            CO_TRY_VOID(std::move(looked));
             CO_TRY(page, std::move(next));
         }
         co_return result<void>{};
     }
 
-    awaitable<result<void>> match_page(std::string_view collection, Stored page) {
-        for (const ValuePtr& document : page)
-            match_one(collection, *document);
-        ports_.on_progress(report_);
-        co_return result<void>{};
+    /// A document of the engine or the model. Newer ones have been noted for another look.
+    struct Half {
+        bool stored, newer;
+        std::uint64_t digest = 0, instance = 0;
+    };
+    void meet(std::string_view collection, std::string_view id, std::string_view instance,
+              const Value& document, Half half) {
+        half.digest = content_digest(document);
+        half.instance = collection == collections::process_definitions ? of_definition
+                        : instance.empty()                             ? of_no_instance
+                                                                       : hash({}, instance);
+        const auto [found, first] = unmet_.try_emplace(hash(collection, id), half);
+        if (first) return;
+        const Half other = std::exchange(found->second, half);
+        if (other.stored == half.stored) return;
+        unmet_.erase(found);
+        if (other.newer || half.newer) return;
+        if (other.digest == half.digest) {
+            ++report_.documents;
+        } else {
+            again_.add(collection, instance);
+        }
     }
 
-    void match_one(std::string_view collection, const Value& document) {
-        const Value* own_id = document.at_path("_id");
-        const std::string_view id = own_id ? own_id->string_or() : std::string_view{};
-        const std::string_view instance = instance_of(collection, id, &document);
-        if (document.at_path("retainedAt")) retained_.insert(hash({}, instance));
-        const auto wanted = expected_.find(hash(collection, id));
-        if (wanted != expected_.end()) {
-            const bool alike = wanted->second.digest == content_digest(document);
-            expected_.erase(wanted);
-            if (alike) {
-                ++report_.documents;
-            } else { // a newer one too
-                again_.add(collection, instance);
-            }
-        } else if (!is_newer(collection, instance, document)) {
-            if (collection != collections::process_definitions &&
-                retained_.contains(hash({}, instance))) {
-                retained_documents_.insert(hash(collection, id));
+    /// What only one side has. Digests are kept, no names: process instances have to be found anew.
+    awaitable<result<void>> look_for_other_halves() {
+        std::unordered_set<std::uint64_t> missing, unexpected;
+        for (const auto& [document, half] : unmet_) {
+            if (half.newer) continue;
+            if (half.stored && half.instance != of_definition &&
+                retained_.contains(half.instance)) {
+                retained_documents_.insert(document);
+            } else if (half.instance == of_definition) {
+                again_.definitions = true;
+            } else if (half.instance == of_no_instance) {
+                again_.standalone_tasks = true;
             } else {
-                again_.add(collection, instance);
+                (half.stored ? unexpected : missing).insert(half.instance);
             }
         }
-    }
-
-    /// What the snapshot has and no collection: its process instances have to be found again, for
-    /// only digests are kept of them.
-    awaitable<result<void>> look_for_missing() {
-        std::unordered_set<std::uint64_t> missing;
-        for (const auto& [key, expected] : expected_) {
-            again_.definitions |= expected.instance == of_definition;
-            again_.standalone_tasks |= expected.instance == of_no_instance;
-            missing.insert(expected.instance);
-        }
-        expected_.clear();
-        missing.erase(of_definition);
-        missing.erase(of_no_instance);
-        if (missing.empty()) co_return result<void>{};
-        CO_TRY(auto snapshot, co_await ports_.snapshot());
-        CO_TRY(auto chunk, co_await snapshot->next());
-        while (chunk) {
-            for (std::size_t i = 0; i < chunk->rows.size(); ++i) {
-                const Row row = chunk->rows.row(i);
-                if (row.table != camunda::Table::hi_procinst) continue;
-                const std::string_view id = row.text(camunda::hi_procinst::proc_inst_id);
-                if (missing.contains(hash({}, id))) again_.instances.emplace(id);
+        unmet_.clear();
+        if (!missing.empty()) {
+            CO_TRY(auto snapshot, co_await ports_.snapshot());
+            CO_TRY(auto chunk, co_await snapshot->next());
+            while (chunk) {
+                for (std::size_t i = 0; i < chunk->rows.size(); ++i) {
+                    const Row row = chunk->rows.row(i);
+                    if (row.table != camunda::Table::hi_procinst) continue;
+                    const std::string_view id = row.text(camunda::hi_procinst::proc_inst_id);
+                    if (missing.contains(hash({}, id))) again_.instances.emplace(id);
+                }
+                CO_TRY(chunk, co_await snapshot->next());
             }
-            CO_TRY(chunk, co_await snapshot->next());
+        }
+        if (unexpected.empty()) co_return result<void>{};
+        for (const std::string_view collection :
+             {collections::workflow_executions, collections::task_executions, collections::tasks}) {
+            CO_TRY_VOID(co_await scan(collection, [&](const Value& document) {
+                const auto instance = instance_of(collection, id_of(document), &document);
+                if (unexpected.contains(hash({}, instance))) again_.instances.emplace(instance);
+            }));
         }
         co_return result<void>{};
     }
@@ -286,8 +316,7 @@ private:
     }
 
     void unexpected(std::string_view collection, const Value& document) {
-        const Value* own_id = document.at_path("_id");
-        const std::string id(own_id ? own_id->string_or() : std::string_view{});
+        const std::string id(id_of(document));
         const std::string instance(instance_of(collection, id, &document));
         if (document.at_path("retainedAt")) retained_.insert(hash({}, instance));
         if (seen_.contains(hash(collection, id)) || is_newer(collection, instance, document))
@@ -361,12 +390,8 @@ private:
     std::unique_ptr<EngineSnapshot> snapshot_;
     VerifyReport report_;
     std::unordered_set<std::uint64_t> seen_, retained_, retained_documents_;
-    /// Of the whole engine: what a document must be like, and whose it is.
-    struct Expected {
-        std::uint64_t digest, instance;
-    };
     static constexpr std::uint64_t of_definition = 1, of_no_instance = 2;
-    std::unordered_map<std::uint64_t, Expected> expected_;
+    std::unordered_map<std::uint64_t, Half> unmet_;
     Again again_;
 };
 
