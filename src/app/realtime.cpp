@@ -7,6 +7,7 @@
 
 #include "gateway/shared_sessions.hpp"
 #include "ports/stored_events.hpp"
+#include "runtime/random.hpp"
 #include "telemetry/log.hpp"
 
 namespace netbuild::app {

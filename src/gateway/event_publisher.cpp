@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/event_publisher.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "event_message.hpp"
 #include "gateway/rooms.hpp"

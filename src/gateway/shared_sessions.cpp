@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/shared_sessions.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "runtime/signal.hpp"
 #include "telemetry/log.hpp"
 #include "wire/json.hpp"
