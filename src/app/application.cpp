@@ -394,7 +394,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (roles.realtime)
         realtime.emplace(impl.configuration, impl.executor, impl.clock, events.feed, queries(),
                          conversations, token ? &auth : nullptr);
-    if (realtime) sources.realtime = &realtime->gateway();
+    if (realtime) sources.realtime = &*realtime;
     http::Routes routes({queries(), model, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
@@ -428,6 +428,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("own events", events.feed.follow_documents());
     }
     if (realtime) tasks.spawn("realtime", realtime->run());
+    if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
         tasks.spawn("capture", impl.capture());
         tasks.spawn("own data", impl.capture_records());

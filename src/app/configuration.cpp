@@ -82,6 +82,19 @@ constexpr SettingInfo all_settings[] = {
      "pages of other hosts that may connect, separated by commas; *: any"},
     {"realtime.recovery", duration, "2m", "", false, "",
      "how long what a client had waits for it to come back"},
+    {"realtime.adapter", text, "none", "", false, "none|redis|sharded|streams",
+     "how this server shares rooms with others over redis.url, Node's among them: as their "
+     "adapter"},
+    {"realtime.adapter_key", text, "socket.io", "", false, "",
+     "the adapter's key, channel prefix or stream; as all of the cluster have it"},
+    {"realtime.adapter_mode", text, "dynamic", "", false, "dynamic|static",
+     "subscriptions of sharded: a channel a room, or one for all; as all of the cluster have it"},
+    {"realtime.adapter_response_channel", text, "common", "", false, "common|own",
+     "of redis: own is publishOnSpecificResponseChannel; as all of the cluster have it"},
+    {"realtime.adapter_streams", integer, "1", "", false, "",
+     "streamCount of streams; as all of the cluster have it"},
+    {"realtime.publisher", boolean, "true", "", false, "",
+     "with an adapter: this server may be the one that gives events to Node servers' clients"},
     {"realtime.recheck", duration, "1m", "", false, "",
      "between looks at a client's token and roles"},
     {"realtime.ring_events", integer, "100000", "", false, "",
@@ -340,6 +353,21 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
             "http.host ({}): {} is not loopback, and http.auth is \"none\": with \"token\" it may "
             "be any address",
             configuration.at("http.host").source, host));
+    }
+    if (configuration.text("realtime.adapter") != "none" && !configuration.has("redis.url")) {
+        return bad(fmt::format("realtime.adapter ({}): \"{}\" needs redis.url (REDIS_URL)",
+                               configuration.at("realtime.adapter").source,
+                               configuration.text("realtime.adapter")));
+    }
+    if (const std::string& key = configuration.text("realtime.adapter_key");
+        key.empty() || key.find_first_of("{}#*?[]") != std::string::npos) {
+        return bad(fmt::format("realtime.adapter_key ({}): \"{}\" is empty or has one of {{}}#*?[]",
+                               configuration.at("realtime.adapter_key").source, key));
+    }
+    if (configuration.integer("realtime.adapter_streams") < 1 ||
+        configuration.integer("realtime.adapter_streams") > 1024) {
+        return bad(fmt::format("realtime.adapter_streams ({}): must be 1 to 1024",
+                               configuration.at("realtime.adapter_streams").source));
     }
     if (configuration.text("engine.source") == "recording" &&
         !configuration.has("engine.recording")) {

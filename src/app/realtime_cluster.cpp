@@ -6,6 +6,26 @@
 #include "redis/redis_cluster_bus.hpp"
 
 namespace netbuild::app {
+namespace {
+
+realtime::RedisAdapterOptions redis_options(const RealtimeClusterOptions& options) {
+    return {.key = options.key, .specific_response_channel = options.specific_response_channel};
+}
+
+realtime::ShardedAdapterOptions sharded_options(const RealtimeClusterOptions& options) {
+    using Mode = realtime::ShardedAdapterOptions::Mode;
+    return {.prefix = options.key,
+            .mode = options.static_channels ? Mode::static_channels : Mode::dynamic_channels};
+}
+
+realtime::StreamsAdapterOptions streams_options(const RealtimeClusterOptions& options) {
+    return {.stream = options.key,
+            .stream_count = options.stream_count,
+            .prefix = options.key,
+            .recovery = options.recovery};
+}
+
+} // namespace
 
 result<RealtimeAdapter> parse_realtime_adapter(std::string_view name) {
     if (name == "none") return RealtimeAdapter::none;
@@ -37,36 +57,48 @@ RealtimeCluster::RealtimeCluster(asio::any_io_executor executor, Clock& clock,
 RealtimeCluster::~RealtimeCluster() = default;
 
 result<void> RealtimeCluster::start() {
-    if (parts_->options.adapter == RealtimeAdapter::none) return {};
+    if (parts_->options.redis_url.empty()) return {};
     return parts_->bus.start();
 }
 awaitable<void> RealtimeCluster::stop() { return parts_->bus.stop(); }
 
 realtime::AdapterFactory RealtimeCluster::factory() {
     return [parts = parts_.get()](realtime::LocalNamespace& local) {
-        using realtime::ShardedAdapterOptions;
-        const realtime::AdapterContext context{parts->executor, parts->bus, parts->clock,
-                                               parts->random, parts->counters};
         const RealtimeClusterOptions& options = parts->options;
+        const realtime::AdapterContext context{parts->executor, parts->bus,
+                                               parts->clock,    parts->random,
+                                               parts->counters, options.ignored_uid};
         switch (options.adapter) {
         case RealtimeAdapter::redis:
-            return realtime::redis_adapter(
-                local, context, {.specific_response_channel = options.specific_response_channel});
+            return realtime::redis_adapter(local, context, redis_options(options));
         case RealtimeAdapter::sharded:
-            return realtime::sharded_adapter(
-                local, context,
-                {.mode = options.static_channels ? ShardedAdapterOptions::Mode::static_channels
-                                                 : ShardedAdapterOptions::Mode::dynamic_channels});
+            return realtime::sharded_adapter(local, context, sharded_options(options));
         case RealtimeAdapter::streams:
-            return realtime::streams_adapter(
-                local, context,
-                {.stream_count = options.stream_count, .recovery = options.recovery});
+            return realtime::streams_adapter(local, context, streams_options(options));
         case RealtimeAdapter::none:
             break;
         }
         return realtime::local_adapter(local);
     };
 }
+
+realtime::ClusterEmitter RealtimeCluster::emitter(const std::string& nsp) const {
+    const RealtimeClusterOptions& options = parts_->options;
+    switch (options.adapter) {
+    case RealtimeAdapter::redis:
+        return realtime::redis_emitter(nsp, redis_options(options));
+    case RealtimeAdapter::sharded:
+        return realtime::sharded_emitter(nsp, sharded_options(options));
+    case RealtimeAdapter::streams:
+        return realtime::streams_emitter(nsp, streams_options(options));
+    case RealtimeAdapter::none:
+        break;
+    }
+    return {};
+}
+
+ClusterBus& RealtimeCluster::bus() { return parts_->bus; }
+const RealtimeClusterOptions& RealtimeCluster::options() const { return parts_->options; }
 
 const realtime::AdapterCounters& RealtimeCluster::adapter_counters() const {
     return parts_->counters;

@@ -8,6 +8,7 @@
 #include "app/adapters.hpp"
 #include "model/collections.hpp"
 #include "postgres/connection.hpp"
+#include "realtime_status.hpp"
 
 namespace netbuild::app {
 namespace {
@@ -19,33 +20,6 @@ Object position_object(Position position) {
 Value health(const result<void>& outcome) {
     if (outcome) return Object{{"status", "up"}};
     return Object{{"status", "down"}, {"reason", outcome.error().message()}};
-}
-
-Object realtime_object(gateway::EventGateway& gateway) {
-    const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
-    const auto counters = gateway.server().counters();
-    const auto& own = gateway.counters();
-    const auto& engine = counters.engine;
-    return {{"connections", number(engine.connections)},
-            {"sockets", number(gateway.size())},
-            {"rooms", number(gateway.rooms().size())},
-            {"deliveries", number(counters.deliveries + own.resumed_events)},
-            {"bytesOut", number(engine.bytes_out)},
-            {"queuedBytes", number(engine.queued_bytes)},
-            {"ringEvents", number(gateway.ring().size())},
-            {"resumed", number(own.resumed)},
-            {"resumedEvents", number(own.resumed_events)},
-            {"replaying", number(own.replaying)},
-            {"gaps", number(own.gaps)},
-            {"dropped", Object{{"volatile", number(engine.dropped_volatile)},
-                               {"slow", number(engine.closed_slow)},
-                               {"silent", number(engine.closed_timeout)},
-                               {"protocol", number(engine.closed_protocol)},
-                               {"full", number(engine.refused_full)},
-                               {"limited", number(counters.limited_events)},
-                               {"unauthorized", number(own.refused_connections)},
-                               {"expired", number(own.expired)},
-                               {"kicked", number(own.kicked)}}}};
 }
 
 Value number_or_null(std::optional<double> number) {
@@ -256,51 +230,6 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
     }
     return reasons;
 }
-
-namespace {
-
-std::string realtime_metrics(gateway::EventGateway& gateway) {
-    const auto counters = gateway.server().counters();
-    const auto& own = gateway.counters();
-    const auto& engine = counters.engine;
-    std::string out;
-    const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
-                         std::uint64_t value) {
-        out += fmt::format("# HELP netbuild_realtime_{0} {1}\n# TYPE netbuild_realtime_{0} {2}\n"
-                           "netbuild_realtime_{0} {3}\n",
-                           name, help, type, value);
-    };
-    add("connections", "gauge", "TCP connections of Socket.IO", engine.connections);
-    add("sockets", "gauge", "Socket.IO clients that are connected", gateway.size());
-    add("rooms", "gauge", "Rooms that have clients here", gateway.rooms().size());
-    add("events_total", "counter", "Events of the streams that were looked at", own.events);
-    add("deliveries_total", "counter", "Events that were sent to clients",
-        counters.deliveries + own.resumed_events);
-    add("sent_bytes_total", "counter", "Bytes that were sent", engine.bytes_out);
-    add("received_bytes_total", "counter", "Bytes that came", engine.bytes_in);
-    add("queued_bytes", "gauge", "Bytes that wait for clients", engine.queued_bytes);
-    add("subscriptions_total", "counter", "Rooms that were entered", own.subscribed);
-    add("resumed_total", "counter", "Clients that came back and have what they missed",
-        own.resumed);
-    add("resumed_events_total", "counter", "Events that they had missed", own.resumed_events);
-    add("not_resumed_total", "counter", "Clients that came back to nothing", own.not_resumed);
-    add("replaying", "gauge", "Clients that are given what they missed", own.replaying);
-    add("gaps_total", "counter", "Clients that were told of a gap", own.gaps);
-    add("ring_events", "gauge", "Newest events in memory", gateway.ring().size());
-    add("ring_bytes", "gauge", "Their size", gateway.ring().bytes());
-    out += "# HELP netbuild_realtime_dropped_total Messages and clients that were dropped\n"
-           "# TYPE netbuild_realtime_dropped_total counter\n";
-    for (const auto& [reason, count] :
-         {std::pair{"volatile", engine.dropped_volatile}, std::pair{"slow", engine.closed_slow},
-          std::pair{"silent", engine.closed_timeout}, std::pair{"protocol", engine.closed_protocol},
-          std::pair{"full", engine.refused_full}, std::pair{"limited", counters.limited_events},
-          std::pair{"unauthorized", own.refused_connections}, std::pair{"expired", own.expired},
-          std::pair{"kicked", own.kicked}})
-        out += fmt::format("netbuild_realtime_dropped_total{{reason=\"{}\"}} {}\n", reason, count);
-    return out;
-}
-
-} // namespace
 
 std::string Metrics::text() const {
     const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime] =

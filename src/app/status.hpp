@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "app/configuration.hpp"
-#include "gateway/event_gateway.hpp"
 #include "health.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
@@ -16,6 +15,8 @@
 #include "verification.hpp"
 
 namespace netbuild::app {
+
+class Realtime;
 
 struct StatusPorts {
     const Configuration& configuration;
@@ -45,7 +46,7 @@ struct StatusSources {
     const postgres::SlotWatch* slot;
     const sync::RecordProgress& records;
     /// Null without role realtime.
-    gateway::EventGateway* realtime = nullptr;
+    Realtime* realtime = nullptr;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

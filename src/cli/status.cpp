@@ -32,6 +32,9 @@ awaitable<result<void>> status(app::Application& application, bool json) {
                 answer.get_if<Object>()->set(member.key, member.value);
         }
     }
+    // What its clients have, whoever captures.
+    const Value* realtime = server ? server->find("realtime") : nullptr;
+    if (realtime && !realtime->is_null()) answer.get_if<Object>()->set("realtime", *realtime);
     answer.get_if<Object>()->set("from", known ? "a running server" : "two readings");
     if (json) {
         print_json(answer);

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
+#include "event_message.hpp"
 #include "member.hpp"
 #include "resuming_adapter.hpp"
 #include "telemetry/log.hpp"
-#include "wire/json.hpp"
 
 namespace netbuild::gateway {
 namespace {
@@ -116,8 +116,9 @@ awaitable<result<void>> EventGateway::admit(SocketPtr socket, realtime::Namespac
     }
     set_caller(*member, *caller);
     if (resuming && resuming->session.subject == caller->subject) {
-        member->session = std::move(resuming->session);
-        ++member->session.generation;
+        auto session = co_await ports_.sessions.take_up(resuming->session);
+        if (!session) log::warning("a session cannot be taken up: {}", session.error().message());
+        member->session = session ? std::move(*session) : std::move(resuming->session);
         const feed::Place given = resuming->offset.value_or(member->session.start);
         member->resume_from = given;
         // Who had the last event that it was sent missed nothing until it left.
@@ -173,7 +174,7 @@ void EventGateway::on_disconnect(realtime::Socket& socket, std::string_view reas
     const auto member = member_of(socket);
     if (!member) return;
     if (member->kicked || reason == "client namespace disconnect") {
-        ports_.sessions.forget(member->session.pid);
+        ports_.sessions.forget(member->session);
     } else if (!member->session.rooms.empty()) {
         ports_.sessions.keep(leaving(*member));
     }
@@ -401,11 +402,6 @@ awaitable<result<void>> EventGateway::on_unsubscribe(SocketPtr socket, realtime:
 
 // --- events ---
 
-Value EventGateway::with_source(Value payload, feed::Source source) {
-    if (auto* object = payload.get_if<Object>()) object->set("source", source_name(source));
-    return payload;
-}
-
 void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) {
     ++counters_.events;
     if (event.is_gap()) return tell_gap(event);
@@ -423,7 +419,7 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
     nsp_->broadcast({socketio::PacketType::event,
                      nsp_->name(),
                      {},
-                     Array{event.event->type, with_source(payload, event.source)}},
+                     Array{event.event->type, client_payload(payload, event.source)}},
                     audience, ports_.feed.text(event.place));
 }
 
@@ -436,18 +432,15 @@ void EventGateway::tell_gap(const feed::FeedEvent& event) {
 void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event,
                             const feed::Place& after) {
     const auto socket = member.socket.lock();
-    const auto gap = parse_json(event.event->payload);
-    if (!socket || !gap || member.session.rooms.empty()) return;
-    Object told{{"source", source_name(event.source)}};
-    for (const std::string_view name : {"from", "to", "reason"})
-        if (const Value* value = gap->at_path(name)) told.append(std::string(name), *value);
+    auto told = gap_payload(event);
+    if (!socket || !told || member.session.rooms.empty()) return;
     Array rooms;
     for (const auto& [room, state] : member.session.rooms)
         rooms.emplace_back(room);
-    told.append("rooms", std::move(rooms));
+    told->append("rooms", std::move(rooms));
     ++counters_.gaps;
     member.sent = member.sent.with(after);
-    socket->emit({"gap", std::move(told), ports_.feed.text(after)});
+    socket->emit({"gap", std::move(*told), ports_.feed.text(after)});
 }
 
 // --- for operators ---

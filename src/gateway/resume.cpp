@@ -2,10 +2,10 @@
 // Exact resume: what a client missed in its rooms, once, in order, then live without hole or
 // double. A client that comes back is in no room of Socket.IO at first. It reads from its own place
 // until it has reached the newest event, and joins its rooms in the same turn of the loop.
+#include "event_message.hpp"
 #include "member.hpp"
 #include "resuming_adapter.hpp"
 #include "telemetry/log.hpp"
-#include "wire/json.hpp"
 
 namespace netbuild::gateway {
 namespace {
@@ -27,15 +27,20 @@ EventGateway::restore(std::string pid, std::string offset) {
         if (!place) co_return std::nullopt;
         resuming.offset = *place;
     }
-    if (const auto here = by_pid_.find(pid); here != by_pid_.end()) {
-        // Its earlier connection is not known to be dead yet; the caller ends it.
-        resuming.session = leaving(*members_.at(here->second));
-    } else {
+    std::optional<Session> stored;
+    if (ports_.sessions.shared() || !by_pid_.contains(pid)) {
         auto found = co_await ports_.sessions.find(pid);
         if (!found) log::warning("a session cannot be read: {}", found.error().message());
-        if (!found || !*found) co_return std::nullopt;
-        resuming.session = std::move(**found);
+        if (found) stored = std::move(*found);
     }
+    if (const auto here = by_pid_.find(pid); here != by_pid_.end()) {
+        // Its earlier connection is not known to be dead yet; the caller ends it. It may have been
+        // at another node meanwhile, which knows better then.
+        Session session = leaving(*members_.at(here->second));
+        if (!stored || stored->generation <= session.generation) stored = std::move(session);
+    }
+    if (!stored) co_return std::nullopt;
+    resuming.session = std::move(*stored);
     realtime::RecoveredSession recovered;
     recovered.session.sid = resuming.session.sid;
     recovered.session.pid = pid;
@@ -122,12 +127,10 @@ void EventGateway::deliver(Member& member, const std::vector<feed::Delivery>& fo
             emit_gap(member, *event, place);
             continue;
         }
-        auto payload = parse_json(event->event->payload);
         ++counters_.resumed_events;
         member.sent = member.sent.with(place);
-        socket->emit({event->event->type,
-                      with_source(payload ? std::move(*payload) : Value(Object{}), event->source),
-                      ports_.feed.text(place)});
+        if (auto message = event_message(*event, ports_.feed.text(place)))
+            socket->emit(std::move(*message));
     }
 }
 

@@ -18,9 +18,13 @@ ResumingAdapter::ResumingAdapter(realtime::LocalNamespace& local, EventGateway& 
       offsetting_(local, gateway),
       inner_(inner ? inner(offsetting_) : realtime::local_adapter(offsetting_)) {}
 
+void ResumingAdapter::room_opened(std::string_view room) {
+    if (!is_part(room)) inner_->room_opened(room);
+}
+
 void ResumingAdapter::room_closed(std::string_view room) {
     gateway_.newest_.erase(std::string(room));
-    inner_->room_closed(room);
+    if (!is_part(room)) inner_->room_closed(room);
 }
 
 void ResumingAdapter::save_session(realtime::SavedSession session) {

@@ -86,7 +86,8 @@ public:
     asio::awaitable<result<std::vector<std::string>>> all_rooms() override {
         return inner_->all_rooms();
     }
-    void room_opened(std::string_view room) override { inner_->room_opened(room); }
+    /// Nobody else emits to a part of a room.
+    void room_opened(std::string_view room) override;
     void room_closed(std::string_view room) override;
 
     [[nodiscard]] bool recoverable() const override { return true; }

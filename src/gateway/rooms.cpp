@@ -36,6 +36,8 @@ std::string part_of(std::string_view room, std::string_view domain) {
     return part;
 }
 
+bool is_part(std::string_view room) { return room.find(part_separator) != std::string_view::npos; }
+
 std::vector<std::string> parts_of(std::string_view room, const RoomState& state) {
     std::vector<std::string> parts{std::string(room)};
     if (room.starts_with("domain:")) return parts;

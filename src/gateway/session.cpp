@@ -64,7 +64,7 @@ result<Session> session_of(const Value& value) {
 }
 
 void MemorySessions::keep(Session session) {
-    forget(session.pid);
+    erase(session.pid);
     const std::uint64_t order = next_order_++;
     const std::string pid = session.pid;
     order_.emplace(order, pid);
@@ -84,7 +84,12 @@ awaitable<result<std::optional<Session>>> MemorySessions::find(std::string pid) 
     co_return std::optional(found->second.session);
 }
 
-void MemorySessions::forget(const std::string& pid) {
+awaitable<result<Session>> MemorySessions::take_up(Session session) {
+    ++session.generation;
+    co_return session;
+}
+
+void MemorySessions::erase(const std::string& pid) {
     const auto found = sessions_.find(pid);
     if (found == sessions_.end()) return;
     order_.erase(found->second.order);

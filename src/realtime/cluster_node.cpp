@@ -298,6 +298,10 @@ void ClusterNode::receive(ClusterMessage message, std::string_view offset) {
         if (effects_by_echo() && !message.request_id) apply(message, offset);
         return;
     }
+    if (!context_.ignored_uid.empty() && message.uid == context_.ignored_uid) {
+        ++context_.counters.ignored;
+        return;
+    }
     heard_of(message.uid);
     switch (message.type) {
     case MessageType::fetch_sockets_answer:

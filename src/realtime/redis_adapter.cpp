@@ -8,13 +8,17 @@ namespace {
 
 constexpr std::size_t uid_characters = 6;
 
+std::string broadcast_channel(const RedisAdapterOptions& options, const std::string& nsp) {
+    return fmt::format("{}#{}#", options.key, nsp);
+}
+
 class RedisAdapter final : public ClusterNode {
 public:
     RedisAdapter(LocalNamespace& local, AdapterContext context, RedisAdapterOptions options)
         : ClusterNode(local, context, short_id(context.random, uid_characters),
                       options.request_timeout),
           options_(std::move(options)),
-          broadcasts_(fmt::format("{}#{}#", options_.key, local.name())),
+          broadcasts_(broadcast_channel(options_, local.name())),
           requests_(fmt::format("{}-request#{}#", options_.key, local.name())),
           answers_(fmt::format("{}-response#{}#", options_.key, local.name())) {}
 
@@ -94,6 +98,16 @@ private:
 std::unique_ptr<Adapter> redis_adapter(LocalNamespace& local, AdapterContext context,
                                        RedisAdapterOptions options) {
     return std::make_unique<RedisAdapter>(local, context, std::move(options));
+}
+
+ClusterEmitter redis_emitter(const std::string& nsp, RedisAdapterOptions options) {
+    const std::string channel = broadcast_channel(options, nsp);
+    return {channel, [channel](const ClusterMessage& message) -> result<ClusterBus::Outgoing> {
+                TRY(std::string bytes, socketio::encode_redis_message(message));
+                return ClusterBus::Outgoing{.to = ClusterBus::Outgoing::To::channel,
+                                            .name = channel,
+                                            .message = std::move(bytes)};
+            }};
 }
 
 } // namespace netbuild::realtime

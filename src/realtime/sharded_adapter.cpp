@@ -22,12 +22,16 @@ std::size_t length_in_node(std::string_view text) {
     return units;
 }
 
+std::string common_channel(const ShardedAdapterOptions& options, const std::string& nsp) {
+    return fmt::format("{}#{}#", options.prefix, nsp);
+}
+
 class ShardedAdapter final : public ClusterNode {
 public:
     ShardedAdapter(LocalNamespace& local, AdapterContext context, ShardedAdapterOptions options)
         : ClusterNode(local, context, hex_id(context.random), options.request_timeout),
           options_(std::move(options)),
-          channel_(fmt::format("{}#{}#", options_.prefix, local.name())) {}
+          channel_(common_channel(options_, local.name())) {}
     ~ShardedAdapter() override { leave_rooms(); }
 
     asio::awaitable<result<void>> start() override {
@@ -120,6 +124,17 @@ private:
 std::unique_ptr<Adapter> sharded_adapter(LocalNamespace& local, AdapterContext context,
                                          ShardedAdapterOptions options) {
     return std::make_unique<ShardedAdapter>(local, context, std::move(options));
+}
+
+ClusterEmitter sharded_emitter(const std::string& nsp, ShardedAdapterOptions options) {
+    const std::string channel = common_channel(options, nsp);
+    return {channel, [channel](const ClusterMessage& message) -> result<ClusterBus::Outgoing> {
+                TRY(std::string bytes, socketio::encode_cluster_message(
+                                           message, socketio::ClusterForm::json_unless_binary));
+                return ClusterBus::Outgoing{.to = ClusterBus::Outgoing::To::shard,
+                                            .name = channel,
+                                            .message = std::move(bytes)};
+            }};
 }
 
 } // namespace netbuild::realtime

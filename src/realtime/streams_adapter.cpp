@@ -228,4 +228,18 @@ std::unique_ptr<Adapter> streams_adapter(LocalNamespace& local, AdapterContext c
     return std::make_unique<StreamsAdapter>(local, context, std::move(options));
 }
 
+ClusterEmitter streams_emitter(const std::string& nsp, StreamsAdapterOptions options) {
+    const std::string stream =
+        socketio::stream_of_namespace(options.stream, nsp, options.stream_count);
+    return {stream,
+            [stream, length_max = options.length_max](
+                const ClusterMessage& message) -> result<ClusterBus::Outgoing> {
+                TRY(auto fields, socketio::encode_stream_entry(message));
+                return ClusterBus::Outgoing{.to = ClusterBus::Outgoing::To::stream,
+                                            .name = stream,
+                                            .fields = std::move(fields),
+                                            .length_max = length_max};
+            }};
+}
+
 } // namespace netbuild::realtime

@@ -2,6 +2,7 @@
 #include "redis/redis_cluster_bus.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "redis_link.hpp"
@@ -22,6 +23,75 @@ constexpr auto block = std::chrono::seconds(5);
 constexpr std::string_view block_ms = "5000";
 constexpr std::string_view read_count = "100";
 constexpr auto refresh_interval = std::chrono::milliseconds(100);
+
+// Scripts of one key: a hash {generation, value}, and a lease {holder, until, generation, note}.
+
+/// ARGV: generation, value, lifetime in ms.
+constexpr std::string_view keep_script = R"lua(
+local there = redis.call('HGET', KEYS[1], 'generation')
+if there and tonumber(there) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'value', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+)lua";
+
+/// ARGV: lifetime in ms.
+constexpr std::string_view raise_script = R"lua(
+local value = redis.call('HGET', KEYS[1], 'value')
+if not value or value == '' then return {} end
+redis.call('HINCRBY', KEYS[1], 'generation', 1)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return {redis.call('HGET', KEYS[1], 'generation'), value}
+)lua";
+
+/// ARGV: holder, lifetime, the note's lifetime, both in ms. Only the server's clock counts.
+constexpr std::string_view hold_script = R"lua(
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local holder, till, generation, note =
+  unpack(redis.call('HMGET', KEYS[1], 'holder', 'until', 'generation', 'note'))
+generation = generation or '0'
+if holder ~= ARGV[1] then
+  if holder and holder ~= '' and tonumber(till) > now then
+    return {holder, generation, note or ''}
+  end
+  generation = redis.call('HINCRBY', KEYS[1], 'generation', 1)
+end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'until', string.format('%.0f', now + ARGV[2]))
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return {ARGV[1], tostring(generation), note or ''}
+)lua";
+
+/// ARGV: holder.
+constexpr std::string_view release_script = R"lua(
+if redis.call('HGET', KEYS[1], 'holder') == ARGV[1] then redis.call('HSET', KEYS[1], 'holder', '') end
+return 1
+)lua";
+
+/// KEYS[2] is where the messages go, unless it is a channel. ARGV: holder, generation, lifetime,
+/// the note's lifetime, note; then of each message: PUBLISH or SPUBLISH, channel, bytes; or XADD,
+/// stream, how many words follow, and these. The note first: a server without memory refuses it,
+/// and has sent nothing.
+constexpr std::string_view send_script = R"lua(
+local holder, generation = unpack(redis.call('HMGET', KEYS[1], 'holder', 'generation'))
+if holder ~= ARGV[1] or generation ~= ARGV[2] then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'note', ARGV[5], 'until', string.format('%.0f', now + ARGV[3]))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
+local i = 6
+while i <= #ARGV do
+  if ARGV[i] == 'XADD' then
+    local words = tonumber(ARGV[i + 2])
+    redis.call('XADD', ARGV[i + 1], unpack(ARGV, i + 3, i + 2 + words))
+    i = i + 3 + words
+  else
+    redis.call(ARGV[i], ARGV[i + 1], ARGV[i + 2])
+    i = i + 3
+  end
+end
+return 1
+)lua";
 
 std::string_view subscribe_command(Kind kind) {
     return kind == Kind::channel   ? "SUBSCRIBE"
@@ -696,6 +766,117 @@ awaitable<result<std::optional<std::string>>> RedisClusterBus::take(std::string 
     if (reply.elements.empty() || reply.elements[0].type != Reply::Type::text)
         co_return std::optional<std::string>();
     co_return std::optional<std::string>(std::move(reply.elements[0].text));
+}
+
+void RedisClusterBus::keep(std::string key, Versioned value, std::chrono::milliseconds lifetime,
+                           OnKept on_kept) {
+    const std::string command =
+        resp::command({"EVAL", keep_script, "1", key, std::to_string(value.generation), value.value,
+                       std::to_string(lifetime.count())});
+    const auto slot = resp::slot_of(key);
+    auto done = std::make_shared<OnKept>(std::move(on_kept));
+    const bool sent =
+        impl_->execute(slot, command, [impl = impl_.get(), done](result<Reply> reply) {
+            if (reply && !reply->is_error()) return (*done)(reply->integer == 1);
+            ++impl->counters_.dropped;
+            if (!reply) return (*done)(std::move(reply).error());
+            (*done)(fail(ErrorCode::unavailable, "Redis: " + reply->text));
+        });
+    if (sent) return;
+    impl_->count_unsent(slot);
+    (*done)(impl_->unavailable(impl_->link_for(slot)));
+}
+
+namespace {
+
+/// [generation, value]
+std::optional<ClusterBus::Versioned> to_versioned(Reply& reply) {
+    if (reply.elements.size() != 2 || reply.elements[0].type != Reply::Type::text ||
+        reply.elements[1].type != Reply::Type::text)
+        return std::nullopt;
+    ClusterBus::Versioned found{.value = std::move(reply.elements[1].text)};
+    const std::string& number = reply.elements[0].text;
+    std::from_chars(number.data(), number.data() + number.size(), found.generation);
+    return found;
+}
+
+} // namespace
+
+awaitable<result<std::optional<ClusterBus::Versioned>>> RedisClusterBus::read(std::string key) {
+    CO_TRY(Reply reply, co_await impl_->call(resp::slot_of(key),
+                                             resp::command({"HMGET", key, "generation", "value"})));
+    co_return to_versioned(reply);
+}
+
+awaitable<result<std::optional<ClusterBus::Versioned>>>
+RedisClusterBus::raise(std::string key, std::chrono::milliseconds lifetime) {
+    CO_TRY(Reply reply, co_await impl_->call(resp::slot_of(key),
+                                             resp::command({"EVAL", raise_script, "1", key,
+                                                            std::to_string(lifetime.count())})));
+    co_return to_versioned(reply);
+}
+
+awaitable<result<ClusterBus::Lease>> RedisClusterBus::hold(LeaseTerms terms) {
+    CO_TRY(Reply reply,
+           co_await impl_->call(resp::slot_of(terms.key),
+                                resp::command({"EVAL", hold_script, "1", terms.key, terms.holder,
+                                               std::to_string(terms.lifetime.count()),
+                                               std::to_string(terms.note_lifetime.count())})));
+    if (reply.elements.size() != 3) co_return fail(ErrorCode::corrupt, "a lease in Redis");
+    Lease lease{.holder = std::move(reply.elements[0].text),
+                .note = std::move(reply.elements[2].text)};
+    const std::string& number = reply.elements[1].text;
+    std::from_chars(number.data(), number.data() + number.size(), lease.generation);
+    co_return lease;
+}
+
+awaitable<result<void>> RedisClusterBus::release(LeaseTerms terms) {
+    CO_TRY_VOID(co_await impl_->call(
+        resp::slot_of(terms.key),
+        resp::command({"EVAL", release_script, "1", terms.key, terms.holder})));
+    co_return result<void>{};
+}
+
+awaitable<result<bool>> RedisClusterBus::send_as_holder(LeaseTerms terms, std::uint64_t generation,
+                                                        std::string note,
+                                                        std::vector<Outgoing> messages) {
+    // A channel is no key: in a Redis Cluster it may have any slot.
+    const bool keyed = !messages.empty() && messages.front().to != Outgoing::To::channel;
+    std::vector<std::string> arguments{"EVAL", std::string(send_script), keyed ? "2" : "1",
+                                       terms.key};
+    if (keyed) arguments.push_back(messages.front().name);
+    for (std::string each :
+         {terms.holder, std::to_string(generation), std::to_string(terms.lifetime.count()),
+          std::to_string(terms.note_lifetime.count()), note})
+        arguments.push_back(std::move(each));
+    for (Outgoing& message : messages) {
+        const bool stream = message.to == Outgoing::To::stream;
+        arguments.emplace_back(stream                                ? "XADD"
+                               : message.to == Outgoing::To::channel ? "PUBLISH"
+                                                                     : "SPUBLISH");
+        arguments.push_back(std::move(message.name));
+        if (!stream) {
+            arguments.push_back(std::move(message.message));
+            continue;
+        }
+        arguments.push_back(std::to_string(4 + 2 * message.fields.size()));
+        for (std::string each : {std::string("MAXLEN"), std::string("~"),
+                                 std::to_string(message.length_max), std::string("*")})
+            arguments.push_back(std::move(each));
+        for (auto& [name, value] : message.fields) {
+            arguments.push_back(std::move(name));
+            arguments.push_back(std::move(value));
+        }
+    }
+    std::string command;
+    resp::append_command(command, {arguments.begin(), arguments.end()});
+    auto reply = co_await impl_->call(resp::slot_of(terms.key), std::move(command));
+    if (!reply) {
+        impl_->counters_.dropped += messages.size();
+        co_return std::move(reply).error();
+    }
+    if (reply->integer == 1) impl_->counters_.published += messages.size();
+    co_return reply->integer == 1;
 }
 
 ClusterBus::Counters RedisClusterBus::counters() const { return impl_->counters_; }

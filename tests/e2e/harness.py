@@ -227,7 +227,8 @@ class Netbuild:
 class EmbeddedServer:
     """netbuild serve on its embedded default, with a folder of its own; `settings` are NETBUILD_ variables."""
 
-    def __init__(self, name, **settings):
+    def __init__(self, name, *arguments, **settings):
+        self.arguments = arguments
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"netbuild-{name}-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -238,7 +239,7 @@ class EmbeddedServer:
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen([NETBUILD, "serve"], env=self.environment, cwd=self.folder, stdout=log, stderr=log)
+            self.process = subprocess.Popen([NETBUILD, "serve", *self.arguments], env=self.environment, cwd=self.folder, stdout=log, stderr=log)
 
         def answers():
             if self.process.poll() is not None:

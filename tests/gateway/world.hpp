@@ -53,39 +53,12 @@ inline StreamEventPtr event_at(Position position, std::string domain, std::strin
     return event;
 }
 
-struct World {
-    struct Options {
-        std::size_t stream_max = 10'000, ring_max = 10'000;
-        GatewayOptions gateway = {};
-    };
-    World() : World(Options{}) {}
-    explicit World(Options options)
-        : bus(loop.context.get_executor(), loop.clock, {.events_max = options.stream_max}),
-          documents(loop.context.get_executor(), loop.clock, {.events_max = options.stream_max}),
-          feed({bus, &documents, archive, loop.clock, loop.context.get_executor()},
-               {.events_max = options.ring_max}),
-          gateway(ports(), options.gateway),
-          tasks(loop.context.get_executor(), [](const std::string& name, const Error& error) {
-              ADD_FAILURE() << name << ": " << error.message();
-          }) {
-        tasks.spawn("engine", feed.follow_engine());
-        tasks.spawn("documents", feed.follow_documents());
-        tasks.spawn("gateway", gateway.run());
-        EXPECT_TRUE(gateway.server().listen("127.0.0.1", 0).has_value());
-    }
-    ~World() {
-        loop.run(gateway.server().stop({}));
-        loop.run(tasks.stop());
-    }
+/// What all nodes of a fleet read, and who may come to them.
+struct Streams {
+    explicit Streams(std::size_t stream_max)
+        : bus(loop.context.get_executor(), loop.clock, {.events_max = stream_max}),
+          documents(loop.context.get_executor(), loop.clock, {.events_max = stream_max}) {}
 
-    EventGateway::Ports ports() {
-        return {loop.context.get_executor(),
-                loop.clock,
-                feed,
-                directory,
-                sessions,
-                [this](std::string authorization) { return caller(std::move(authorization)); }};
-    }
     /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all.
     awaitable<result<Caller>> caller(std::string authorization) {
         if (!authorization.starts_with("Bearer ") || refused.contains(authorization))
@@ -93,7 +66,6 @@ struct World {
         const std::string domain = authorization.substr(7);
         co_return Caller{.subject = domain, .roles = {{domain, Role::member}}};
     }
-
     void append(std::vector<StreamEventPtr> events) {
         archive.events.insert(archive.events.end(), events.begin(), events.end());
         loop.run(append_to(bus, std::move(events)));
@@ -101,29 +73,83 @@ struct World {
     static awaitable<void> append_to(EventBus& bus, std::vector<StreamEventPtr> events) {
         EXPECT_TRUE((co_await bus.append(std::move(events), {})).has_value());
     }
-    void until_at(Position position) {
-        EXPECT_TRUE(loop.until([&] { return feed.place().engine >= position; }));
-    }
 
     realtime::Loop loop;
     std::map<std::string, bool> refused;
     Archive archive;
     MemoryBus bus, documents;
-    feed::EventFeed feed;
     Directory directory;
-    MemorySessions sessions{loop.clock, {}};
+};
+
+/// A gateway of its own.
+struct Node {
+    Node(Streams& streams, SessionStore& sessions, std::size_t ring_max, GatewayOptions options)
+        : streams(streams),
+          feed({streams.bus, &streams.documents, streams.archive, streams.loop.clock,
+                streams.loop.context.get_executor()},
+               {.events_max = ring_max}),
+          gateway({streams.loop.context.get_executor(), streams.loop.clock, feed, streams.directory,
+                   sessions,
+                   [&streams](std::string authorization) {
+                       return streams.caller(std::move(authorization));
+                   }},
+                  std::move(options)),
+          tasks(streams.loop.context.get_executor(),
+                [](const std::string& name, const Error& error) {
+                    ADD_FAILURE() << name << ": " << error.message();
+                }) {
+        tasks.spawn("engine", feed.follow_engine());
+        tasks.spawn("documents", feed.follow_documents());
+        tasks.spawn("gateway", gateway.run());
+        EXPECT_TRUE(gateway.server().listen("127.0.0.1", 0).has_value());
+    }
+    ~Node() {
+        streams.loop.run(gateway.server().stop({}));
+        streams.loop.run(tasks.stop());
+    }
+    Node(const Node&) = delete;
+
+    void until_at(Position position) {
+        EXPECT_TRUE(streams.loop.until([&] { return feed.place().engine >= position; }));
+    }
+
+    Streams& streams;
+    feed::EventFeed feed;
     EventGateway gateway;
     TaskGroup tasks;
+};
+
+/// One node, and its sessions in memory.
+struct World : Streams {
+    struct Options {
+        std::size_t stream_max = 10'000, ring_max = 10'000;
+        GatewayOptions gateway = {};
+    };
+    World() : World(Options{}) {}
+    explicit World(Options options)
+        : Streams(options.stream_max), node(*this, sessions, options.ring_max, options.gateway) {}
+
+    void until_at(Position position) { node.until_at(position); }
+
+    MemorySessions sessions{loop.clock, {}};
+    Node node;
+    EventGateway& gateway = node.gateway;
 };
 
 /// A client that keeps what the official one does: pid and the last offset.
 class Client {
 public:
-    Client(World& world, std::string token) : world_(world), token_(std::move(token)) {}
+    Client(World& world, std::string token) : Client(world.node, std::move(token)) {}
+    Client(Node& node, std::string token)
+        : loop_(node.streams.loop), gateway_(&node.gateway), token_(std::move(token)) {}
 
     /// False: refused; the error is in `refusal`.
+    bool connect_to(Node& node) {
+        gateway_ = &node.gateway;
+        return connect();
+    }
     bool connect() {
-        peer_.emplace(world_.loop, world_.gateway.server().port());
+        peer_ = std::make_shared<realtime::Peer>(loop_, gateway_->server().port());
         EXPECT_EQ(peer_->upgrade("/socket.io/?EIO=4&transport=websocket"), 101);
         EXPECT_EQ(peer_->message().substr(0, 1), "0");
         Object auth{{"token", token_}};
@@ -187,9 +213,10 @@ private:
         return true;
     }
 
-    World& world_;
+    realtime::Loop& loop_;
+    EventGateway* gateway_;
     std::string token_;
-    std::optional<realtime::Peer> peer_;
+    std::shared_ptr<realtime::Peer> peer_;
     int acks_ = 0;
 };
 

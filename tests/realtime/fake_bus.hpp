@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "ports/cluster_bus.hpp"
+#include "runtime/clock.hpp"
 
 namespace netbuild::test {
 
@@ -16,7 +17,9 @@ namespace netbuild::test {
 /// told apart by when they subscribed: each first subscribes to what it has alone or shares.
 class FakeBus final : public ClusterBus {
 public:
-    explicit FakeBus(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    /// Without a clock nothing expires.
+    explicit FakeBus(asio::any_io_executor executor, const Clock* clock = nullptr)
+        : executor_(std::move(executor)), clock_(clock) {}
 
     bool away = false;
 
@@ -99,9 +102,87 @@ public:
         if (!node) co_return std::optional<std::string>();
         co_return std::optional<std::string>(std::move(node.mapped()));
     }
+    void keep(std::string key, Versioned value, std::chrono::milliseconds lifetime,
+              OnKept on_kept) override {
+        if (away) return on_kept(lost());
+        const Record* there = record(key);
+        if (there && there->value.generation > value.generation) return on_kept(false);
+        records_[key] = {std::move(value), now() + lifetime};
+        on_kept(true);
+    }
+    awaitable<result<std::optional<Versioned>>> read(std::string key) override {
+        if (away) co_return lost();
+        const Record* there = record(key);
+        co_return there ? std::optional(there->value) : std::nullopt;
+    }
+    awaitable<result<std::optional<Versioned>>> raise(std::string key,
+                                                      std::chrono::milliseconds lifetime) override {
+        if (away) co_return lost();
+        Record* there = record(key);
+        if (!there || there->value.value.empty()) co_return std::optional<Versioned>();
+        ++there->value.generation;
+        there->until = now() + lifetime;
+        co_return std::optional(there->value);
+    }
+    awaitable<result<Lease>> hold(LeaseTerms terms) override {
+        if (away) co_return lost();
+        auto& [lease, until] = leases_[terms.key];
+        if (lease.holder != terms.holder) {
+            if (!lease.holder.empty() && until > now()) co_return lease;
+            lease.holder = terms.holder;
+            ++lease.generation;
+        }
+        until = now() + terms.lifetime;
+        co_return lease;
+    }
+    awaitable<result<void>> release(LeaseTerms terms) override {
+        if (away) co_return lost();
+        Lease& lease = leases_[terms.key].first;
+        if (lease.holder == terms.holder) lease.holder.clear();
+        co_return result<void>{};
+    }
+    /// The answer to the next send_as_holder() is lost, but not what it sent.
+    bool loses_next_answer = false;
+    awaitable<result<bool>> send_as_holder(LeaseTerms terms, std::uint64_t generation,
+                                           std::string note,
+                                           std::vector<Outgoing> messages) override {
+        if (away) co_return lost();
+        auto& [lease, until] = leases_[terms.key];
+        if (lease.holder != terms.holder || lease.generation != generation) co_return false;
+        lease.note = std::move(note);
+        until = now() + terms.lifetime;
+        for (Outgoing& each : messages) {
+            if (each.to == Outgoing::To::stream) {
+                append(each.name, each.length_max, std::move(each.fields),
+                       [](const result<std::string>&) {});
+            } else {
+                publish(each.to == Outgoing::To::shard ? Kind::shard : Kind::channel, each.name,
+                        each.message);
+            }
+        }
+        if (std::exchange(loses_next_answer, false))
+            co_return fail(ErrorCode::outcome_unknown, "the answer was lost");
+        co_return true;
+    }
     Counters counters() const override { return counters_; }
 
 private:
+    struct Record {
+        Versioned value;
+        Clock::duration until{};
+    };
+    [[nodiscard]] static Error lost() { return fail(ErrorCode::unavailable, "the bus is away"); }
+    [[nodiscard]] Clock::duration now() const {
+        return clock_ ? clock_->monotonic() : Clock::duration::zero();
+    }
+    Record* record(const std::string& key) {
+        const auto found = records_.find(key);
+        if (found != records_.end() && clock_ && found->second.until <= now()) {
+            records_.erase(found);
+            return nullptr;
+        }
+        return found == records_.end() ? nullptr : &found->second;
+    }
     struct Listener {
         Kind kind;
         std::string name;
@@ -116,6 +197,9 @@ private:
     }
 
     asio::any_io_executor executor_;
+    const Clock* clock_;
+    std::map<std::string, Record> records_;
+    std::map<std::string, std::pair<Lease, Clock::duration>> leases_;
     std::map<Subscription, Listener> listeners_;
     std::map<Subscription, OnEntry> followers_;
     std::vector<Entry> stream_;

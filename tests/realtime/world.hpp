@@ -51,6 +51,7 @@ public:
         const Deadline deadline(clock, time);
         while (!condition()) {
             if (deadline.passed(clock)) return false;
+            if (context.stopped()) context.restart(); // nobody had anything to do
             context.run_one_for(std::chrono::milliseconds(5));
         }
         return true;

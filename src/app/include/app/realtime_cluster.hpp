@@ -18,8 +18,14 @@ enum class RealtimeAdapter { none, redis, sharded, streams };
 
 struct RealtimeClusterOptions {
     RealtimeAdapter adapter = RealtimeAdapter::none;
+    /// Empty: there is no bus, and no adapter but `none`.
     std::string redis_url;
     std::string ca_file;
+    /// As all nodes of the cluster have it: redis-adapter's `key`, sharded `channelPrefix`, streams
+    /// `streamName` and `channelPrefix`.
+    std::string key = "socket.io";
+    /// What this sender emits is for others.
+    std::string ignored_uid = {};
     /// sharded: as all nodes of the cluster have it.
     bool static_channels = false;
     /// redis.
@@ -40,6 +46,10 @@ public:
     result<void> start();
     awaitable<void> stop();
     [[nodiscard]] realtime::AdapterFactory factory();
+    /// Of an adapter that is not `none`.
+    [[nodiscard]] realtime::ClusterEmitter emitter(const std::string& nsp) const;
+    [[nodiscard]] ClusterBus& bus();
+    [[nodiscard]] const RealtimeClusterOptions& options() const;
 
     [[nodiscard]] const realtime::AdapterCounters& adapter_counters() const;
     [[nodiscard]] ClusterBus::Counters bus_counters() const;

@@ -105,7 +105,6 @@ private:
 
     // Events.
     void on_event(const feed::FeedEvent& event, const Value& payload);
-    [[nodiscard]] static Value with_source(Value payload, feed::Source source);
     void tell_gap(const feed::FeedEvent& event);
     void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after);
 

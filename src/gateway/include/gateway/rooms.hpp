@@ -28,6 +28,7 @@ public:
 /// The same room of Socket.IO holds clients that may see different domains: a stream's event goes
 /// to the part of the room that is its domain's. "domain:" rooms have one part, of the same name.
 [[nodiscard]] std::string part_of(std::string_view room, std::string_view domain);
+[[nodiscard]] bool is_part(std::string_view room);
 /// The rooms of Socket.IO that a client of this room is in: its own name first, which other
 /// programs of the cluster emit to.
 [[nodiscard]] std::vector<std::string> parts_of(std::string_view room, const RoomState& state);

@@ -35,11 +35,19 @@ struct Session {
     };
     std::optional<Left> left;
     /// Rises with each node that takes it up: what an earlier one writes is late.
-    std::int64_t generation = 0;
+    std::int64_t generation = 1;
 };
 [[nodiscard]] Value to_value(const Session& session);
 /// corrupt.
 [[nodiscard]] result<Session> session_of(const Value& value);
+
+struct SessionCounters {
+    std::uint64_t stored = 0, taken_up = 0;
+    /// What an earlier node wrote, after a later one had the client.
+    std::uint64_t late = 0;
+    /// The shared store was away: kept by, and looked for in, this node alone.
+    std::uint64_t kept_here = 0, looked_here = 0;
+};
 
 /// Where sessions wait for their clients.
 class SessionStore {
@@ -52,8 +60,16 @@ public:
     /// Is kept when it returns.
     virtual awaitable<result<void>> store(Session session) = 0;
     virtual awaitable<result<std::optional<Session>>> find(std::string pid) = 0;
-    virtual void forget(const std::string& pid) = 0;
+    /// For a client that is back: the session, or a later one that was stored meanwhile, of a
+    /// generation past all that were stored.
+    virtual awaitable<result<Session>> take_up(Session session) = 0;
+    /// Of a client that will not come back; what a later node has stays.
+    virtual void forget(const Session& session) = 0;
+    /// Waits until what was to be kept is, or cannot be.
+    virtual awaitable<void> settled() { co_return; }
+    /// In the memory of this process.
     [[nodiscard]] virtual std::size_t size() const = 0;
+    [[nodiscard]] virtual SessionCounters counters() const { return {}; }
 };
 
 /// Of this process.
@@ -69,7 +85,9 @@ public:
     void keep(Session session) override;
     awaitable<result<void>> store(Session session) override;
     awaitable<result<std::optional<Session>>> find(std::string pid) override;
-    void forget(const std::string& pid) override;
+    awaitable<result<Session>> take_up(Session session) override;
+    void forget(const Session& session) override { erase(session.pid); }
+    void erase(const std::string& pid);
     [[nodiscard]] std::size_t size() const override { return sessions_.size(); }
 
 private:

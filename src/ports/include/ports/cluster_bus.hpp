@@ -14,8 +14,8 @@
 
 namespace netbuild {
 
-/// What the nodes of a cluster talk over: Pub/Sub channels, sharded ones, streams and keys that
-/// expire. One object a process, shared by all namespaces; executor's thread only.
+/// What the nodes of a cluster talk over: Pub/Sub channels, sharded ones, streams, keys that expire
+/// and leases. One object a process, shared by all namespaces; executor's thread only.
 ///
 /// While the server is away what is published is dropped and counted, and what waits for an answer
 /// fails with `unavailable`; subscriptions and streams that are followed are taken up again.
@@ -81,6 +81,63 @@ public:
     virtual void put(std::string key, std::string value, std::chrono::milliseconds lifetime) = 0;
     /// Reads and removes, as one.
     virtual awaitable<result<std::optional<std::string>>> take(std::string key) = 0;
+
+    /// A value of which whoever writes it knows how many had it before: generations go from 1 to
+    /// `generation_max`.
+    struct Versioned {
+        std::uint64_t generation = 1;
+        std::string value;
+    };
+    static constexpr std::uint64_t generation_max = (std::uint64_t{1} << 53) - 1;
+    /// False: one of a later generation is there, and stays.
+    using OnKept = std::function<void(result<bool> kept)>;
+    /// Puts it unless a later one is there, as one step. Never waits; `on_kept` is called once.
+    virtual void keep(std::string key, Versioned value, std::chrono::milliseconds lifetime,
+                      OnKept on_kept) = 0;
+    virtual awaitable<result<std::optional<Versioned>>> read(std::string key) = 0;
+    /// Reads it and makes it the next generation, as one step: whoever had it before is late from
+    /// now on. What is empty stays as it is.
+    virtual awaitable<result<std::optional<Versioned>>>
+    raise(std::string key, std::chrono::milliseconds lifetime) = 0;
+
+    /// What one holder at a time has, by the server's clock.
+    struct Lease {
+        /// Empty: nobody's.
+        std::string holder;
+        /// Rises with each new holder.
+        std::uint64_t generation = 0;
+        /// What the last `send_as_holder` left; empty: there was none, or too long ago.
+        std::string note;
+    };
+    struct LeaseTerms {
+        std::string key;
+        /// A name that no other process has, nor had.
+        std::string holder;
+        std::chrono::milliseconds lifetime{5000};
+        /// How long a note is kept that nobody renews.
+        std::chrono::milliseconds note_lifetime{std::chrono::hours(24 * 7)};
+    };
+    /// Takes the lease if it is nobody's, renews it if it is ours; whose it is then.
+    virtual awaitable<result<Lease>> hold(LeaseTerms terms) = 0;
+    /// If it is ours, the next one need not wait for its end.
+    virtual awaitable<result<void>> release(LeaseTerms terms) = 0;
+
+    /// A message for a channel, or an entry for a stream.
+    struct Outgoing {
+        enum class To : std::uint8_t { channel, shard, stream };
+        To to = To::channel;
+        std::string name;
+        std::string message = {};
+        Fields fields = {};
+        std::size_t length_max = 0;
+    };
+    /// Sends all of them, in order, leaves `note` with the lease and renews that, as one step.
+    /// False: the lease has another generation or holder, and nothing was sent. `outcome_unknown`,
+    /// `unavailable`: the note tells whether it was. Shards and streams have the hash tag of the
+    /// lease's key.
+    virtual awaitable<result<bool>> send_as_holder(LeaseTerms terms, std::uint64_t generation,
+                                                   std::string note,
+                                                   std::vector<Outgoing> messages) = 0;
 
     [[nodiscard]] virtual Counters counters() const = 0;
 };

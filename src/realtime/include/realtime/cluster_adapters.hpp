@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,8 @@ struct AdapterCounters {
     Clock::duration request_time{};
     /// Of these: some node did not answer in time.
     std::uint64_t timed_out = 0;
+    /// Messages of the sender whose messages are for others.
+    std::uint64_t ignored = 0;
 };
 
 /// What an adapter works with; all of it outlives the adapter.
@@ -34,6 +37,17 @@ struct AdapterContext {
     Clock& clock;
     Random& random;
     AdapterCounters& counters;
+    /// What this sender emits is for others.
+    std::string ignored_uid = {};
+};
+
+/// How who is no node himself emits to all nodes of a cluster that have the namespace.
+struct ClusterEmitter {
+    /// The channel or the stream that all of them listen to.
+    std::string place;
+    /// Of a broadcast without an answer, `nsp` being the one that the emitter was made for.
+    /// payload_too_large.
+    std::function<result<ClusterBus::Outgoing>(const socketio::ClusterMessage& message)> encode;
 };
 
 /// @socket.io/redis-adapter 8.3: Pub/Sub, every node gets everything. Receives from
@@ -46,6 +60,7 @@ struct RedisAdapterOptions {
 };
 [[nodiscard]] std::unique_ptr<Adapter> redis_adapter(LocalNamespace& local, AdapterContext context,
                                                      RedisAdapterOptions options = {});
+[[nodiscard]] ClusterEmitter redis_emitter(const std::string& nsp, RedisAdapterOptions options);
 
 /// The sharded adapter of the same package: sharded Pub/Sub, on one server or a cluster of them,
 /// Redis 7 and later.
@@ -63,6 +78,7 @@ struct ShardedAdapterOptions {
 };
 [[nodiscard]] std::unique_ptr<Adapter>
 sharded_adapter(LocalNamespace& local, AdapterContext context, ShardedAdapterOptions options = {});
+[[nodiscard]] ClusterEmitter sharded_emitter(const std::string& nsp, ShardedAdapterOptions options);
 
 /// @socket.io/redis-streams-adapter 0.3: a stream, with connection state recovery.
 struct StreamsAdapterOptions {
@@ -77,5 +93,6 @@ struct StreamsAdapterOptions {
 };
 [[nodiscard]] std::unique_ptr<Adapter>
 streams_adapter(LocalNamespace& local, AdapterContext context, StreamsAdapterOptions options = {});
+[[nodiscard]] ClusterEmitter streams_emitter(const std::string& nsp, StreamsAdapterOptions options);
 
 } // namespace netbuild::realtime

@@ -48,6 +48,16 @@ public:
                                                 std::string to, std::size_t count) override;
     void put(std::string key, std::string value, std::chrono::milliseconds lifetime) override;
     awaitable<result<std::optional<std::string>>> take(std::string key) override;
+    void keep(std::string key, Versioned value, std::chrono::milliseconds lifetime,
+              OnKept on_kept) override;
+    awaitable<result<std::optional<Versioned>>> read(std::string key) override;
+    awaitable<result<std::optional<Versioned>>> raise(std::string key,
+                                                      std::chrono::milliseconds lifetime) override;
+    awaitable<result<Lease>> hold(LeaseTerms terms) override;
+    awaitable<result<void>> release(LeaseTerms terms) override;
+    awaitable<result<bool>> send_as_holder(LeaseTerms terms, std::uint64_t generation,
+                                           std::string note,
+                                           std::vector<Outgoing> messages) override;
     [[nodiscard]] Counters counters() const override;
 
 private:
