@@ -57,6 +57,7 @@ struct World {
     struct Options {
         std::size_t stream_max = 10'000, ring_max = 10'000;
         GatewayOptions gateway = {};
+        MemorySessions::Options sessions = {};
     };
     World() : World(Options{}) {}
     explicit World(Options options)
@@ -64,6 +65,7 @@ struct World {
           documents(loop.context.get_executor(), loop.clock, {.events_max = options.stream_max}),
           feed({bus, &documents, archive, loop.clock, loop.context.get_executor()},
                {.events_max = options.ring_max}),
+          sessions(loop.clock, options.sessions),
           gateway(ports(), options.gateway),
           tasks(loop.context.get_executor(), [](const std::string& name, const Error& error) {
               ADD_FAILURE() << name << ": " << error.message();
@@ -86,12 +88,15 @@ struct World {
                 sessions,
                 [this](std::string authorization) { return caller(std::move(authorization)); }};
     }
-    /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all.
+    /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all. "#2" after it
+    /// makes another token of the same.
     awaitable<result<Caller>> caller(std::string authorization) {
+        ++looks;
         if (!authorization.starts_with("Bearer ") || refused.contains(authorization))
             co_return fail(ErrorCode::unauthorized, "a token is needed");
-        const std::string domain = authorization.substr(7);
-        co_return Caller{.subject = domain, .roles = {{domain, Role::member}}};
+        const std::string domain = authorization.substr(7, authorization.find('#') - 7);
+        co_return Caller{
+            .subject = domain, .roles = {{domain, Role::member}}, .expires_s = expires_s};
     }
 
     void append(std::vector<StreamEventPtr> events) {
@@ -101,17 +106,20 @@ struct World {
     static awaitable<void> append_to(EventBus& bus, std::vector<StreamEventPtr> events) {
         EXPECT_TRUE((co_await bus.append(std::move(events), {})).has_value());
     }
+    realtime::EngineCounters engine() { return gateway.server().counters().engine; }
     void until_at(Position position) {
         EXPECT_TRUE(loop.until([&] { return feed.place().engine >= position; }));
     }
 
     realtime::Loop loop;
     std::map<std::string, bool> refused;
+    std::optional<std::int64_t> expires_s; // of the tokens that are shown from now on
+    std::size_t looks = 0;
     Archive archive;
     MemoryBus bus, documents;
     feed::EventFeed feed;
     Directory directory;
-    MemorySessions sessions{loop.clock, {}};
+    MemorySessions sessions;
     EventGateway gateway;
     TaskGroup tasks;
 };
@@ -143,6 +151,7 @@ public:
         return true;
     }
     void drop() { peer_.reset(); }
+    void receive_buffer(int bytes) { peer_->receive_buffer(bytes); }
 
     Value ask(std::string_view event, std::string_view room, Value more = {}) {
         Array packet{event, room};
@@ -171,13 +180,18 @@ public:
     /// "23-0" of the events, in the order that they came; gaps as "gap".
     std::vector<std::string> seen;
     Value last;
+    /// What came instead of an event: "nothing", "ended", "closed 1013".
+    std::string ended;
     std::string pid, sid, offset;
     bool recovered = false;
     Value refusal;
 
 private:
     bool take(const std::string& message) {
-        if (!message.starts_with("42[")) return false;
+        if (!message.starts_with("42[")) {
+            ended = message;
+            return false;
+        }
         const auto parsed = parse_json(std::string_view(message).substr(2));
         const auto& event = *parsed->get_if<Array>();
         if (event.back().is<std::string>()) offset = event.back().string_or();

@@ -53,6 +53,8 @@ public:
     virtual awaitable<result<void>> store(Session session) = 0;
     virtual awaitable<result<std::optional<Session>>> find(std::string pid) = 0;
     virtual void forget(const std::string& pid) = 0;
+    /// Called now and then: what nobody came back to in time goes.
+    virtual void tidy() {}
     [[nodiscard]] virtual std::size_t size() const = 0;
 };
 
@@ -70,6 +72,7 @@ public:
     awaitable<result<void>> store(Session session) override;
     awaitable<result<std::optional<Session>>> find(std::string pid) override;
     void forget(const std::string& pid) override;
+    void tidy() override { drop_old(); }
     [[nodiscard]] std::size_t size() const override { return sessions_.size(); }
 
 private:
