@@ -403,7 +403,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
                          },
                          [&metrics] { return metrics.text(); }, token ? &auth : nullptr,
                          impl.documents_bus.get(),
-                         [this] { return impl_->record_progress.published; }, &events.feed});
+                         [this] { return impl_->record_progress.published; }, &events.feed,
+                         impl.configuration.duration("realtime.recheck")});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);
@@ -417,7 +418,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
         .host = impl.configuration.text("http.host"),
         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
         .connections_max =
-            static_cast<std::size_t>(impl.configuration.integer("http.connections_max"))};
+            static_cast<std::size_t>(impl.configuration.integer("http.connections_max")),
+        .head_timeout = impl.configuration.duration("http.head_timeout")};
     if (realtime) realtime->take_from(listener);
     http::Server server(impl.executor, std::move(listener), routes);
     if (roles.api || roles.realtime) {

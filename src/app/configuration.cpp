@@ -70,6 +70,7 @@ constexpr SettingInfo all_settings[] = {
     {"http.auth", text, "token", "", false, "token|none",
      "who may ask: whoever has a token, or (on loopback only) anybody"},
     {"http.connections_max", integer, "1024", "", false, "", ""},
+    {"http.head_timeout", duration, "10s", "", false, "", "for the head of a request"},
     {"realtime.ping_interval", duration, "25s", "", false, "", "between heartbeats of a client"},
     {"realtime.ping_timeout", duration, "20s", "", false, "", "for a client's answer to one"},
     {"realtime.payload_max", integer, "1000000", "", false, "", "bytes of a message"},

@@ -154,6 +154,8 @@ Object realtime_object(Realtime& realtime) {
             {"resumed", number(own.resumed)},
             {"resumedEvents", number(own.resumed_events)},
             {"replaying", number(own.replaying)},
+            {"fellBehind", number(own.fell_behind)},
+            {"caughtUp", number(own.caught_up)},
             {"gaps", number(own.gaps)},
             {"dropped", Object{{"volatile", number(engine.dropped_volatile)},
                                {"slow", number(engine.closed_slow)},
@@ -193,6 +195,10 @@ std::string realtime_metrics(Realtime& realtime) {
     add("resumed_events_total", "counter", "Events that they had missed", own.resumed_events);
     add("not_resumed_total", "counter", "Clients that came back to nothing", own.not_resumed);
     add("replaying", "gauge", "Clients that are given what they missed", own.replaying);
+    add("fell_behind_total", "counter",
+        "Slow readers that were put back on the streams instead of more live events",
+        own.fell_behind);
+    add("caught_up_total", "counter", "Those that are live again", own.caught_up);
     add("gaps_total", "counter", "Clients that were told of a gap", own.gaps);
     add("ring_events", "gauge", "Newest events in memory", gateway.ring().size());
     add("ring_bytes", "gauge", "Their size", gateway.ring().bytes());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/shrink.hpp"
 #include "ports/stored_events.hpp"
 
 namespace netbuild::feed {
@@ -86,7 +87,9 @@ void EventRing::drop_oldest() {
     for_each_room(*event, [&](const std::string& room) {
         const auto found = by_room_.find(room);
         found->second.pop_front();
-        if (found->second.empty()) by_room_.erase(found);
+        if (!found->second.empty()) return;
+        by_room_.erase(found);
+        shrink(by_room_);
     });
 }
 

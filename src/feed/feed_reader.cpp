@@ -80,6 +80,9 @@ awaitable<result<void>> FeedReader::older_of(Source source, std::vector<Delivery
             co_return result<void>{};
         }
         CO_TRY(const auto stored, co_await feed_.ports().archive.after(place, archive_page));
+        // Asked after the read, and again at each: a slow reader may be here for long.
+        CO_TRY(const Position removed, co_await feed_.ports().archive.removed_upto());
+        if (place < removed) found.push_back(gap(source, removed, "retention"));
         const Position before = place;
         for (const auto& event : stored)
             if (event->position < held) take(source, event, found);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/shrink.hpp"
 #include "event_message.hpp"
 #include "member.hpp"
 #include "resuming_adapter.hpp"
@@ -25,13 +26,14 @@ ConnectError refusal(const Error& error) {
                                                       : error.detail()}}};
 }
 
+std::string bearer(std::string_view token) {
+    return token.starts_with("Bearer ") ? std::string(token) : "Bearer " + std::string(token);
+}
+
 /// "Bearer …" of the CONNECT's token, else of the handshake.
 std::string authorization_of(const realtime::Socket& socket) {
     const Value* token = socket.auth().at_path("token");
-    if (token && !token->string_or().empty()) {
-        const auto text = token->string_or();
-        return text.starts_with("Bearer ") ? std::string(text) : "Bearer " + std::string(text);
-    }
+    if (token && !token->string_or().empty()) return bearer(token->string_or());
     const Value handshake = socket.handshake();
     const Value* header = handshake.at_path("headers.authorization");
     return std::string(header ? header->string_or() : std::string_view{});
@@ -61,11 +63,19 @@ EventGateway::EventGateway(Ports ports, GatewayOptions options)
     nsp_->on_disconnecting([this](realtime::Socket& socket, std::string_view reason) {
         on_disconnect(socket, reason);
     });
+    nsp_->on_pressure([this](realtime::Socket& socket) { on_pressure(socket); });
+    nsp_->on_drained([this](realtime::Socket& socket) {
+        const auto member = member_of(socket);
+        if (member && member->drained) member->drained->notify_all();
+    });
     nsp_->on("subscribe", [this](const SocketPtr& socket, realtime::Event event) {
         server_->spawn("subscribe", on_subscribe(socket, std::move(event)));
     });
     nsp_->on("unsubscribe", [this](const SocketPtr& socket, realtime::Event event) {
         server_->spawn("unsubscribe", on_unsubscribe(socket, std::move(event)));
+    });
+    nsp_->on("authenticate", [this](const SocketPtr& socket, realtime::Event event) {
+        server_->spawn("authenticate", on_authenticate(socket, std::move(event)));
     });
     ports_.feed.listen(
         [this](const feed::FeedEvent& event, const Value& payload) { on_event(event, payload); });
@@ -152,10 +162,10 @@ void EventGateway::on_connection(const SocketPtr& socket) {
         return;
     }
     drop_forbidden(*member);
-    member->replaying = true;
-    ++counters_.replaying;
-    static_cast<void>(socket->join(replaying_room));
-    server_->spawn("resume", resume(member, *member->resume_from));
+    for (const auto& [room, state] : member->session.rooms)
+        if (const auto joined = join(*member, room); !joined)
+            log::warning("resume: {}", joined.error().message());
+    put_back(member, *member->resume_from);
 }
 
 Session EventGateway::leaving(const Member& member) const {
@@ -179,14 +189,18 @@ void EventGateway::on_disconnect(realtime::Socket& socket, std::string_view reas
         ports_.sessions.keep(leaving(*member));
     }
     if (member->replaying) --counters_.replaying;
+    if (member->drained) member->drained->notify_all();
     members_.erase(&socket);
     const auto found = by_pid_.find(member->session.pid);
     if (found != by_pid_.end() && found->second == &socket) by_pid_.erase(found);
+    shrink(members_);
+    shrink(by_pid_);
 }
 
 awaitable<result<void>> EventGateway::run() {
     while (true) {
         CO_TRY_VOID(co_await ports_.clock.sleep(look_interval));
+        ports_.sessions.tidy();
         const auto now = ports_.clock.monotonic();
         std::vector<MemberPtr> due; // a check may end a client, and so change the list
         for (const auto& [socket, member] : members_) {
@@ -206,10 +220,12 @@ awaitable<result<void>> EventGateway::run() {
 }
 
 awaitable<result<void>> EventGateway::recheck(MemberPtr member) {
-    const auto caller = co_await authenticate(member->authorization);
+    const std::string authorization = member->authorization;
+    const auto caller = co_await authenticate(authorization);
     member->checking = false;
     const auto socket = member->socket.lock();
     if (!socket || !socket->connected()) co_return result<void>{};
+    if (authorization != member->authorization) co_return result<void>{}; // renewed meanwhile
     if (!caller && caller.error().code() != ErrorCode::unauthorized) {
         member->recheck_at = ports_.clock.monotonic() + recheck_retry;
         co_return result<void>{};
@@ -224,6 +240,39 @@ awaitable<result<void>> EventGateway::recheck(MemberPtr member) {
                                   {"message", "the token is not good any more: connect again with "
                                               "a new one"}}});
     socket->disconnect(true);
+    co_return result<void>{};
+}
+
+/// The same caller with a newer token: what the connection may lasts as long as that.
+awaitable<result<void>> EventGateway::renew(MemberPtr member, std::string token) {
+    if (!ports_.authenticate) co_return result<void>{};
+    if (token.empty())
+        co_return fail(ErrorCode::invalid_argument, "token: authenticate(token, ack)");
+    std::string authorization = bearer(token);
+    CO_TRY(const Caller caller, co_await authenticate(authorization));
+    const auto socket = member->socket.lock();
+    if (!socket || !socket->connected()) co_return fail(ErrorCode::cancelled, "the client is gone");
+    if (caller.subject != member->subject)
+        co_return fail(ErrorCode::forbidden, "token: it is somebody else's; connect anew with it");
+    member->authorization = std::move(authorization);
+    set_caller(*member, caller);
+    drop_forbidden(*member);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> EventGateway::on_authenticate(SocketPtr socket, realtime::Event event) {
+    const auto member = member_of(*socket);
+    if (!member) co_return result<void>{};
+    const bool given = !event.arguments.empty();
+    const auto renewed =
+        co_await renew(member, std::string(given ? event.arguments[0].string_or() : ""));
+    if (!renewed) {
+        ++counters_.refused_renewals;
+        refuse(event, renewed.error());
+        co_return result<void>{};
+    }
+    ++counters_.renewed;
+    event.reply({Object{{"ok", true}}});
     co_return result<void>{};
 }
 
@@ -323,7 +372,7 @@ awaitable<result<feed::Place>> EventGateway::subscribe(MemberPtr member, std::st
                                     return admits(state, event.event->domain_id);
                                 }};
         feed::FeedReader reader(ports_.feed, *offset, std::move(interest));
-        CO_TRY(const bool there, co_await replay(member, reader, true));
+        CO_TRY(const bool there, co_await replay(member, reader, Of::room));
         if (!there) co_return fail(ErrorCode::cancelled, room);
     }
     // From here to the join nothing waits: what comes next it gets.
@@ -334,11 +383,9 @@ awaitable<result<feed::Place>> EventGateway::subscribe(MemberPtr member, std::st
     const feed::Place since = state.since;
     rooms.insert_or_assign(room, std::move(state));
     ++member->version;
-    if (!member->replaying) {
-        if (auto joined = join(*member, room); !joined) {
-            leave(*member, room);
-            co_return std::move(joined).error();
-        }
+    if (auto joined = join(*member, room); !joined) {
+        leave(*member, room);
+        co_return std::move(joined).error();
     }
     ++counters_.subscribed;
     if (ports_.sessions.shared()) CO_TRY_VOID(co_await ports_.sessions.store(member->session));
@@ -352,14 +399,14 @@ awaitable<result<feed::Place>> EventGateway::unsubscribe(MemberPtr member, std::
     co_return ports_.feed.place();
 }
 
+void EventGateway::refuse(realtime::Event& event, const Error& error) {
+    event.reply({Object{
+        {"ok", false},
+        {"error", Object{{"code", code_name(error.code())}, {"message", error.message()}}}}});
+}
+
 void EventGateway::answer(realtime::Event& event, const result<feed::Place>& outcome) {
-    if (!outcome) {
-        const Error& error = outcome.error();
-        event.reply({Object{
-            {"ok", false},
-            {"error", Object{{"code", code_name(error.code())}, {"message", error.message()}}}}});
-        return;
-    }
+    if (!outcome) return refuse(event, outcome.error());
     Object position{{"engine", to_string(outcome->engine)}};
     if (ports_.feed.bus(feed::Source::documents))
         position.append("documents", to_string(outcome->documents));

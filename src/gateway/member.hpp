@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include "gateway/event_gateway.hpp"
+#include "runtime/signal.hpp"
 
 namespace netbuild::gateway {
 
@@ -16,8 +17,12 @@ struct EventGateway::Member {
     std::optional<feed::Place> resume_from;
     /// The last place that it was given by a replay or a gap; live events: see `newest_`.
     feed::Place sent;
-    /// It is in no room of Socket.IO until it has what it missed.
+    /// It gets what it missed, and no live events until it has that: it came back, or was too slow.
     bool replaying = false;
+    /// How far that has come: its offset.
+    feed::Place replayed;
+    /// What was queued for it has left, or it is gone. Of who had to be waited for.
+    std::unique_ptr<Signal> drained;
     bool kicked = false, checking = false;
     /// Rises when `session.rooms` changes.
     std::uint64_t version = 0;

@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "resuming_adapter.hpp"
 
+#include "base/shrink.hpp"
+
 namespace netbuild::gateway {
 
 void OffsettingNamespace::broadcast(const socketio::Packet& packet,
                                     const realtime::Audience& audience, std::string_view) {
-    realtime::Audience to = audience;
-    to.except.emplace_back(replaying_room);
     if (packet.type != socketio::PacketType::event || packet.id || audience.flags.is_volatile)
-        return local_.broadcast(packet, to);
-    local_.broadcast(packet, to, gateway_.ports_.feed.text(gateway_.ports_.feed.place()));
+        return local_.broadcast(packet, audience);
+    local_.broadcast(packet, audience, gateway_.ports_.feed.text(gateway_.ports_.feed.place()));
+    // Who still gets what it missed has it with an offset of its own.
+    const auto* event = packet.data.get_if<Array>();
+    for (const auto& socket : gateway_.nsp_->held(audience)) {
+        const auto member = gateway_.member_of(*socket);
+        if (!member || !event) continue;
+        Array own = *event;
+        own.emplace_back(gateway_.ports_.feed.text(gateway_.place_of(*member)));
+        socket->emit(std::move(own));
+    }
 }
 
 ResumingAdapter::ResumingAdapter(realtime::LocalNamespace& local, EventGateway& gateway,
@@ -24,6 +33,7 @@ void ResumingAdapter::room_opened(std::string_view room) {
 
 void ResumingAdapter::room_closed(std::string_view room) {
     gateway_.newest_.erase(std::string(room));
+    shrink(gateway_.newest_);
     if (!is_part(room)) inner_->room_closed(room);
 }
 

@@ -6,10 +6,6 @@
 
 namespace netbuild::gateway {
 
-/// Sockets that wait for what they missed are in it: what others emit passes them by, for its
-/// offset would say that they have all.
-inline constexpr std::string_view replaying_room = "\x1freplaying";
-
 /// A namespace as the cluster's adapter sees it: what comes from there ends in an offset, too, for
 /// the official client takes any string in that place for one.
 class OffsettingNamespace final : public realtime::LocalNamespace {

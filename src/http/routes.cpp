@@ -372,25 +372,76 @@ awaitable<Response> Routes::stream_head(const Request& request) {
     co_return head;
 }
 
+/// Who follows a stream: what it may see, as long as it may.
+class Routes::Viewer {
+public:
+    Viewer(Routes& routes, const Rule& rule, std::string authorization, std::string room)
+        : routes_(routes),
+          rule_(rule),
+          authorization_(std::move(authorization)),
+          room_(std::move(room)) {}
+
+    /// unauthorized, forbidden, not_found: the stream has to end.
+    awaitable<result<void>> look() {
+        const Clock& clock = routes_.ports_.clock;
+        auto caller = co_await routes_.authenticate(rule_, authorization_);
+        const auto now = clock.monotonic();
+        if (!caller && caller.error().error_class() == ErrorClass::transient) {
+            next_look_ = now + look_retry; // what cannot be asked now is asked again
+            co_return result<void>{};
+        }
+        if (!caller) co_return std::move(caller).error();
+        next_look_ = now + routes_.ports_.recheck;
+        if (caller->expires_s) {
+            const std::chrono::microseconds left(*caller->expires_s * 1'000'000 - clock.utc_us());
+            next_look_ = std::min<Clock::duration>(
+                next_look_, now + std::max<Clock::duration>(left, look_pause));
+        }
+        scope_ = caller->scope(rule_.least);
+        if (room_.starts_with("domain:") && !scope_.admits(room_.substr(room_.find(':') + 1)))
+            co_return fail(ErrorCode::not_found, room_);
+        co_return result<void>{};
+    }
+    [[nodiscard]] Clock::duration next_look() const noexcept { return next_look_; }
+    [[nodiscard]] feed::Interest interest() const { return interest_in(room_, scope_); }
+
+private:
+    static constexpr std::chrono::seconds look_retry{10};
+    /// Whatever the clocks say, one look does not follow another at once.
+    static constexpr std::chrono::milliseconds look_pause{100};
+
+    Routes& routes_;
+    const Rule& rule_;
+    std::string authorization_, room_;
+    Scope scope_;
+    Clock::duration next_look_{};
+};
+
 awaitable<void> Routes::stream(Request request, Stream& stream) {
     std::map<std::string, std::string, std::less<>> path;
     const auto route = find(request, path);
     const auto start = stream_start(request, *ports_.feed);
     if (!route || !start) co_return;
-    const auto caller =
-        co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
-    if (!caller) co_return;
-    (void)co_await follow(*start,
-                          interest_in(std::string(query_parameter(request, "room")),
-                                      caller->scope((*route)->rule->least)),
-                          stream);
+    Viewer viewer(*this, *(*route)->rule, std::string(request.header("authorization")),
+                  std::string(query_parameter(request, "room")));
+    if (!co_await viewer.look()) co_return;
+    (void)co_await follow(*start, viewer, stream);
 }
 
-awaitable<result<void>> Routes::follow(feed::Place place, feed::Interest interest, Stream& stream) {
+awaitable<result<void>> Routes::follow(feed::Place place, Viewer& viewer, Stream& stream) {
     feed::EventFeed& feed = *ports_.feed;
-    feed::FeedReader reader(feed, place, std::move(interest));
+    feed::FeedReader reader(feed, place, viewer.interest());
     auto written = ports_.clock.monotonic();
     while (true) {
+        if (viewer.next_look() <= ports_.clock.monotonic()) {
+            if (const auto may = co_await viewer.look(); !may) {
+                // A comment: what clients take for an event of theirs it is not.
+                co_return co_await stream.write(
+                    fmt::format(": closing, {}: {}\n\n", code_name(may.error().code()),
+                                "the token is not good any more; resume with a new one"));
+            }
+            reader.change(viewer.interest());
+        }
         std::vector<feed::Delivery> found;
         if (reader.in_ring()) {
             found = reader.newest(stream_page);
@@ -402,9 +453,11 @@ awaitable<result<void>> Routes::follow(feed::Place place, feed::Interest interes
         for (const auto& [event, after] : found)
             bytes += sse(*event->event, source_name(event->source), feed.text(after));
         if (bytes.empty()) {
-            const auto left = heartbeat - (ports_.clock.monotonic() - written);
+            const auto now = ports_.clock.monotonic();
+            const auto left = heartbeat - (now - written);
             if (left > Clock::duration::zero()) {
-                CO_TRY_VOID(co_await feed.changed(left));
+                CO_TRY_VOID(co_await feed.changed(
+                    std::min<Clock::duration>(left, viewer.next_look() - now)));
                 continue;
             }
             bytes = ": still here\n\n";

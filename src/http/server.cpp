@@ -117,13 +117,22 @@ public:
 private:
     awaitable<result<void>> serve(beast::tcp_stream stream) {
         beast::flat_buffer buffer;
+        bool first = true;
         while (true) {
             beast::http::request_parser<beast::http::string_body> parser;
             parser.body_limit(std::max(options_.body_bytes_max, options_.taken_body_bytes_max));
             parser.header_limit(options_.header_bytes_max);
-            stream.expires_after(options_.idle_timeout);
-            const auto [ec, size] =
-                co_await beast::http::async_read(stream, buffer, parser, as_result);
+            if (!std::exchange(first, false) && buffer.size() == 0 &&
+                !co_await next_bytes(stream, buffer))
+                break;
+            stream.expires_after(options_.head_timeout);
+            auto [ec, size] =
+                co_await beast::http::async_read_header(stream, buffer, parser, as_result);
+            if (!ec) {
+                stream.expires_after(options_.idle_timeout);
+                std::tie(ec, size) =
+                    co_await beast::http::async_read(stream, buffer, parser, as_result);
+            }
             if (ec) {
                 if (ec == beast::http::error::end_of_stream || ec == beast::error::timeout) break;
                 if (!parser.got_some()) break;
@@ -174,6 +183,15 @@ private:
         }
         co_await linger(stream);
         co_return result<void>{};
+    }
+
+    /// The beginning of a connection's next request; false: there is none.
+    awaitable<bool> next_bytes(beast::tcp_stream& stream, beast::flat_buffer& buffer) {
+        constexpr std::size_t bytes = 4096;
+        stream.expires_after(options_.idle_timeout);
+        const auto [ec, size] = co_await stream.async_read_some(buffer.prepare(bytes), as_result);
+        buffer.commit(size);
+        co_return !ec;
     }
 
     /// Ends our side and reads what the client still sends, for a while: a connection that is

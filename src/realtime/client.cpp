@@ -139,6 +139,30 @@ void Client::close(std::string_view reason) {
     if (open_) session_.close(reason);
 }
 
+void Client::on_pressure() {
+    for (const auto& socket : sockets_)
+        if (const auto& call = socket->nsp().on_pressure_) call(*socket);
+}
+
+void Client::on_drained() {
+    for (const auto& socket : std::vector(sockets_))
+        if (const auto& call = socket->nsp().on_drained_) call(*socket);
+}
+
+std::vector<std::string> Client::last_words() {
+    std::vector<std::string> words;
+    for (const auto& socket : sockets_) {
+        std::vector<std::string> none;
+        const Object error{
+            {"code", "slow_reader"},
+            {"message", "more waited than a client may have: it reads too slowly"},
+            {"limit", static_cast<std::int64_t>(server_.options.engine.queued_bytes_max)}};
+        socketio::encode({PacketType::event, socket->nsp().name(), {}, Array{"error", error}},
+                         words.emplace_back(), none);
+    }
+    return words;
+}
+
 void Client::on_close(std::string_view reason) {
     if (!open_) return;
     open_ = false;

@@ -33,10 +33,14 @@ public:
     void on_message(std::string_view data) override;
     void on_binary(std::string_view data) override;
     void on_close(std::string_view reason) override;
+    void on_pressure() override;
+    void on_drained() override;
+    [[nodiscard]] std::vector<std::string> last_words() override;
 
     [[nodiscard]] bool open() const noexcept { return open_; }
     [[nodiscard]] const Origin& origin() const noexcept { return session_.origin(); }
     [[nodiscard]] std::size_t queued_bytes() const noexcept { return session_.queued_bytes(); }
+    void tell_drained() { session_.tell_drained(); }
     void send(const EncodedPacket& packet, bool is_volatile);
     void send(const socketio::Packet& packet) { send(EncodedPacket(packet), false); }
     void refuse(const std::string& nsp, ConnectError error);

@@ -15,8 +15,6 @@ namespace {
 
 using boost::system::error_code;
 
-/// For the peer's end, after ours.
-constexpr std::chrono::seconds linger{2};
 constexpr std::size_t discarded_bytes_max = 16 * 1024 * 1024;
 constexpr std::size_t pieces_max = 64;
 /// Writes in a row for one connection while others wait.
@@ -361,10 +359,10 @@ void Connection::close_websocket(std::uint16_t code) {
     end_after_output();
 }
 
-void Connection::end_after_output() {
+void Connection::end_after_output(std::chrono::seconds time) {
     if (mode_ == Mode::closed || mode_ == Mode::ending) return;
     end_after_output_ = true;
-    engine_.wheel.arm_after(*this, linger);
+    engine_.wheel.arm_after(*this, time);
     flush();
 }
 
@@ -405,7 +403,9 @@ void Connection::lost(std::string_view reason) {
 
 void Connection::abort() {
     if (mode_ == Mode::closed) return;
-    mode_ = Mode::closed;
+    const Mode mode_before = std::exchange(mode_, Mode::closed);
+    // Of a session that waited for its output to leave, nothing else counts that back.
+    if (mode_before == Mode::carrying && session_) session_->drop_queue();
     disarm();
     stream_->close();
     session_.reset();

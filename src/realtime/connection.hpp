@@ -35,8 +35,8 @@ public:
     void flush();
     /// A close frame, then the connection ends.
     void close_websocket(std::uint16_t code);
-    /// The connection ends once what is queued has left, or has not within `linger`.
-    void end_after_output();
+    /// The connection ends once what is queued has left, or has not within `time`.
+    void end_after_output(std::chrono::seconds time = linger);
     /// At once.
     void abort();
 
@@ -44,6 +44,8 @@ public:
     void on_writable(const boost::system::error_code& ec) override;
 
 private:
+    /// For the peer's end, after ours.
+    static constexpr std::chrono::seconds linger{2};
     enum class Mode : std::uint8_t {
         reading,  // a request
         waiting,  // for the answer to one

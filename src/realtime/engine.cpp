@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/shrink.hpp"
 #include "connection.hpp"
 #include "telemetry/log.hpp"
 #include "wire/base64.hpp"
@@ -21,6 +22,7 @@ using tcp = asio::ip::tcp;
 
 /// Accepted in a row while others wait.
 constexpr int accepts_max = 64;
+constexpr std::chrono::seconds line_interval{1};
 
 std::string_view query_value(std::string_view target, std::string_view name) {
     std::string_view query = query_of(target);
@@ -302,6 +304,19 @@ void Engine::Impl::doom(Session& session) {
     schedule_flush();
 }
 
+void Engine::Impl::log_slow(const Session& session) {
+    // A burst that is too much for thousands is one line.
+    if (clock.monotonic() < next_line_) {
+        ++lines_left_out_;
+        return;
+    }
+    next_line_ = clock.monotonic() + line_interval;
+    const auto more = std::exchange(lines_left_out_, 0);
+    log::warning("realtime: session {} of {} is let go: it reads too slowly, {} bytes waited{}",
+                 session.id(), session.origin().address(), session.queued_bytes(),
+                 more ? fmt::format(" (as {} before it)", more) : std::string());
+}
+
 void Engine::Impl::schedule_flush() {
     if (flush_scheduled_) return;
     flush_scheduled_ = true;
@@ -319,11 +334,10 @@ void Engine::Impl::flush_dirty() {
         session->flush();
     }
     for (const auto& session : std::exchange(doomed_, {}))
-        session->fail("transport error");
-    if (dirty_.empty()) { // its memory again
-        dirty.clear();
-        if (dirty.capacity() <= 64 * 1024) dirty_ = std::move(dirty);
-    }
+        session->close_slow();
+    dirty.clear();
+    if (dirty_.empty() && dirty.capacity() <= 2 * sessions.size())
+        dirty_ = std::move(dirty); // its memory again
 }
 
 void Engine::Impl::forget(Session& session) {
@@ -332,6 +346,7 @@ void Engine::Impl::forget(Session& session) {
     // Its callers are members of it.
     asio::post(executor, [last = std::move(found->second)] {});
     sessions.erase(found);
+    shrink(sessions);
     counters.sessions = sessions.size();
 }
 
@@ -340,6 +355,7 @@ void Engine::Impl::forget(Connection& connection) {
     if (found == connections_.end()) return;
     asio::post(executor, [last = std::move(found->second)] {});
     connections_.erase(found);
+    shrink(connections_);
     counters.connections = connections_.size();
 }
 

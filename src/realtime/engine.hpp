@@ -41,8 +41,9 @@ public:
     [[nodiscard]] std::string cors_headers(const HttpRequest& request) const;
 
     void mark_dirty(Session& session);
-    /// Fails the session once nothing iterates over sessions.
+    /// Lets a slow reader go once nothing iterates over sessions.
     void doom(Session& session);
+    void log_slow(const Session& session);
     void forget(Session& session);
     void forget(Connection& connection);
 
@@ -78,6 +79,9 @@ private:
     /// Connections keep themselves; here they are found.
     std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
     bool flush_scheduled_ = false;
+    /// Of slow readers' lines in the log.
+    Clock::duration next_line_{};
+    std::size_t lines_left_out_ = 0;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

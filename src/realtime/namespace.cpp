@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "base/shrink.hpp"
 #include "client.hpp"
 #include "rooms.hpp"
 #include "server_core.hpp"
@@ -15,9 +16,9 @@ using socketio::Packet;
 using socketio::PacketType;
 
 bool recoverable_reason(std::string_view reason) {
-    constexpr std::array<std::string_view, 6> reasons{
-        "transport error", "transport close",      "forced close",
-        "ping timeout",    "server shutting down", "forced server close"};
+    constexpr std::array<std::string_view, 7> reasons{
+        "transport error",      "transport close",     "forced close", "ping timeout",
+        "server shutting down", "forced server close", "slow reader"};
     return std::find(reasons.begin(), reasons.end(), reason) != reasons.end();
 }
 
@@ -129,7 +130,9 @@ void Namespace::remove(Socket& socket) {
         drop_membership(socket, socket.memberships_.size() - 1);
     if (std::exchange(socket.in_own_room_, false) && !rooms_.contains(socket.id_))
         adapter_->room_closed(socket.id_);
+    socket.hold(false);
     by_id_.erase(socket.id_);
+    shrink(by_id_);
     sockets_[socket.index_] = sockets_.back();
     sockets_[socket.index_]->index_ = socket.index_;
     sockets_.pop_back();
@@ -194,6 +197,7 @@ void Namespace::drop_membership(Socket& socket, std::size_t at) {
     if (!room->members.empty()) return;
     const std::string name = std::move(room->name);
     rooms_.erase(rooms_.find(name));
+    shrink(rooms_);
     const auto own = by_id_.find(name);
     if (own == by_id_.end() || !own->second->in_own_room_) adapter_->room_closed(name);
 }
@@ -229,6 +233,15 @@ void Namespace::for_each(const Audience& audience, Function function) const {
         members(name, visit);
 }
 
+std::vector<std::shared_ptr<Socket>> Namespace::held(const Audience& audience) const {
+    std::vector<std::shared_ptr<Socket>> out;
+    if (held_ == 0) return out;
+    for_each(audience, [&](Socket& socket) {
+        if (socket.held_) out.push_back(socket.shared_from_this());
+    });
+    return out;
+}
+
 std::vector<std::shared_ptr<Socket>> Namespace::select(const Audience& audience) const {
     std::vector<std::shared_ptr<Socket>> out;
     for_each(audience, [&](Socket& socket) { out.push_back(socket.shared_from_this()); });
@@ -247,6 +260,7 @@ void Namespace::broadcast(const Packet& packet, const Audience& audience, std::s
     std::optional<EncodedPacket> encoded;
     const auto deliver = [&](const Packet& what) {
         for_each(audience, [&](Socket& socket) {
+            if (socket.held_ && !offset.empty()) return;
             if (!encoded) encoded.emplace(what); // only if there is anybody
             ++server_.counters.deliveries;
             if (socket.client_) socket.client_->send(*encoded, audience.flags.is_volatile);

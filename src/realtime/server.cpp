@@ -20,6 +20,9 @@ public:
     void on_message(std::string_view data) override { client_->on_message(data); }
     void on_binary(std::string_view data) override { client_->on_binary(data); }
     void on_close(std::string_view reason) override { client_->on_close(reason); }
+    void on_pressure() override { client_->on_pressure(); }
+    void on_drained() override { client_->on_drained(); }
+    std::vector<std::string> last_words() override { return client_->last_words(); }
 
 private:
     std::shared_ptr<Client> client_;

@@ -14,6 +14,8 @@ namespace {
 
 /// A closing session waits for its client's next poll so long.
 constexpr std::chrono::seconds closing_poll_timeout{30};
+/// For what is queued when a session closes; one that is slow may need longer for its last words.
+constexpr std::chrono::seconds output_timeout{2}, slow_output_timeout{10};
 /// A queue's memory above this goes back when it is empty.
 constexpr std::size_t queue_kept = 8;
 /// Clients count whole milliseconds and their timers run early by one: a heartbeat's end is not to
@@ -109,16 +111,30 @@ void Session::send(MessageRef message, Delivery delivery) {
         ++engine_.counters.dropped_volatile;
         return;
     }
+    ++engine_.counters.messages_out;
+    enqueue(std::move(message));
+    if (!dirty && !blocked_) engine_.mark_dirty(*this);
+    look_at_queue();
+}
+
+/// What one turn of the loop queued for a client that takes its bytes is no backlog: it is looked
+/// at again once its connection takes no more.
+void Session::look_at_queue() {
+    if (state_ != State::open || writable()) return;
+    if (queued_bytes_ > engine_.options.queued_bytes_max) return engine_.doom(*this);
+    if (queued_bytes_ > engine_.options.pressure_bytes() && handler_) handler_->on_pressure();
+}
+
+void Session::enqueue(MessageRef message) {
     const std::size_t bytes = message->frame().size();
     queued_bytes_ += bytes;
     engine_.counters.queued_bytes += bytes;
-    ++engine_.counters.messages_out;
     queue_.push_back(std::move(message));
-    if (queued_bytes_ > engine_.options.queued_bytes_max) {
-        ++engine_.counters.closed_slow;
-        return engine_.doom(*this);
-    }
-    if (!dirty && !blocked_) engine_.mark_dirty(*this);
+}
+
+void Session::set_blocked(bool blocked) {
+    blocked_ = blocked;
+    look_at_queue();
 }
 
 std::size_t Session::gather(std::span<iovec> pieces) const {
@@ -150,6 +166,11 @@ void Session::written(std::size_t bytes) {
     head_ = 0;
     queue_.clear();
     if (queue_.capacity() > queue_kept) std::vector<MessageRef>().swap(queue_);
+    on_empty();
+}
+
+void Session::on_empty() {
+    if (state_ == State::open && std::exchange(drained_wanted_, false)) handler_->on_drained();
 }
 
 void Session::drop_queue() {
@@ -176,6 +197,7 @@ std::string Session::take_payload() {
             engineio::append_binary(payload, message->packet());
     }
     drop_queue();
+    on_empty();
     return payload;
 }
 
@@ -322,6 +344,33 @@ void Session::finish_upgrade(std::shared_ptr<Connection> connection) {
 }
 
 void Session::close(std::string_view reason) {
+    close(reason, websocket::close_code::normal, {}, output_timeout);
+}
+
+void Session::close_slow() {
+    if (state_ != State::open) return;
+    ++engine_.counters.closed_slow;
+    engine_.log_slow(*this);
+    // What it has the beginning of has to end.
+    MessageRef begun;
+    if (offset_ != 0) begun = queue_[head_];
+    const std::size_t offset = offset_;
+    drop_queue();
+    if (begun) {
+        enqueue(std::move(begun));
+        offset_ = offset;
+        queued_bytes_ -= offset;
+        engine_.counters.queued_bytes -= offset;
+    }
+    if (handler_)
+        for (const auto& text : handler_->last_words())
+            enqueue(MessageRef::packet("4" + text));
+    close("slow reader", websocket::close_code::try_again_later, "slow reader",
+          slow_output_timeout);
+}
+
+void Session::close(std::string_view reason, std::uint16_t websocket_code, std::string_view why,
+                    std::chrono::seconds timeout) {
     if (state_ != State::open) return;
     const auto self = shared_from_this();
     state_ = State::closing;
@@ -329,15 +378,11 @@ void Session::close(std::string_view reason) {
     if (handler_) handler_->on_close(reason);
     disarm();
     if (websocket_) {
-        queue_.push_back(
-            MessageRef::control(websocket::close_frame(websocket::close_code::normal)));
-        const auto bytes = queue_.back()->frame().size();
-        queued_bytes_ += bytes;
-        engine_.counters.queued_bytes += bytes;
+        enqueue(MessageRef::control(websocket::close_frame(websocket_code, why)));
         engine_.forget(*this);
         // It keeps this session until what is queued has left.
         if (const auto connection = std::exchange(connection_, nullptr))
-            connection->end_after_output();
+            connection->end_after_output(timeout);
     } else if (connection_) {
         auto payload = take_payload();
         engineio::append_text(payload, "1");

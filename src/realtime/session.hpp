@@ -67,6 +67,10 @@ public:
     void close(std::string_view reason);
     /// Ends at once.
     void fail(std::string_view reason, std::uint16_t websocket_code = 0);
+    /// Lets a slow reader go: what is queued is dropped, and the client told why.
+    void close_slow();
+    /// The handler is told once when nothing is queued any more.
+    void tell_drained() noexcept { drained_wanted_ = true; }
 
     // For the engine and its connections.
     void start(std::unique_ptr<SessionHandler> handler);
@@ -83,27 +87,32 @@ public:
     void finish_upgrade(std::shared_ptr<Connection> connection);
     void on_transport_lost(std::string_view reason);
     void flush();
+    void drop_queue();
     /// Up to pieces.size() of what is to be written next.
     [[nodiscard]] std::size_t gather(std::span<iovec> pieces) const;
     void written(std::size_t bytes);
-    void set_blocked(bool blocked) noexcept { blocked_ = blocked; }
+    void set_blocked(bool blocked);
     [[nodiscard]] bool has_output() const noexcept { return head_ < queue_.size(); }
     bool dirty = false, doomed = false;
 
 private:
     enum class State : std::uint8_t { open, closing, closed };
     void on_deadline() override;
+    void look_at_queue();
+    void enqueue(MessageRef message);
+    void close(std::string_view reason, std::uint16_t websocket_code, std::string_view why,
+               std::chrono::seconds timeout);
     void saw_packet();
     void answer_poll(std::string payload);
     [[nodiscard]] std::string take_payload();
-    void drop_queue();
+    void on_empty();
     void end(std::string_view reason);
 
     Engine::Impl& engine_;
     SessionId id_;
     State state_ = State::open;
     bool websocket_ = false, blocked_ = false, probed_ = false;
-    bool awaiting_pong_ = false, extended_ = false;
+    bool awaiting_pong_ = false, extended_ = false, drained_wanted_ = false;
     std::unique_ptr<SessionHandler> handler_;
     /// The WebSocket, or the connection whose poll waits.
     std::shared_ptr<Connection> connection_;

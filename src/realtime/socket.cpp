@@ -69,6 +69,15 @@ void Socket::forget_recovery() {
 
 std::size_t Socket::queued_bytes() const noexcept { return client_ ? client_->queued_bytes() : 0; }
 
+void Socket::tell_drained() {
+    if (client_) client_->tell_drained();
+}
+
+void Socket::hold(bool held) {
+    if (std::exchange(held_, held) == held) return;
+    held ? ++nsp_.held_ : --nsp_.held_;
+}
+
 Value Socket::handshake() const {
     Object headers;
     Object handshake;

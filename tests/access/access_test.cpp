@@ -27,6 +27,7 @@
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
 #include "support/run.hpp"
+#include "support/standing_clock.hpp"
 #include "support/temporary_folder.hpp"
 #include "vectors/vector_folder.hpp"
 #include "wire/json.hpp"
@@ -39,14 +40,6 @@ using http::Rule;
 using http::Who;
 
 constexpr std::string_view own = "acme", other = "umbra";
-
-struct StandingClock final : ReadModelClock {
-    [[nodiscard]] Position applied() const override { return Position{1, 0}; }
-    [[nodiscard]] std::int64_t lag_ms() const override { return 0; }
-    awaitable<result<void>> wait_applied(Position, Clock::duration) override {
-        co_return result<void>{};
-    }
-};
 
 /// What a path's variables and the body are, for an object of `domain`.
 std::string variable(std::string_view name, std::string_view domain) {

@@ -120,5 +120,59 @@ TEST(Gateway, lets_a_client_go_whose_token_is_not_good_any_more) {
     EXPECT_EQ(world.gateway.counters().expired, 1u);
 }
 
+TEST(Gateway, renews_a_live_connection_with_a_newer_token_of_the_same_user) {
+    World world({.gateway = {.recheck = std::chrono::milliseconds(10)}});
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(client.subscribe("domain:acme"));
+    ASSERT_TRUE(client.subscribe("execution:order-acme"));
+    EXPECT_EQ(*client.ask("authenticate", "acme#2").at_path("ok"), Value(true));
+    world.refused["Bearer acme"] = true; // the first one's end: at the next looks nothing happens
+    const auto looks = world.looks;
+    EXPECT_TRUE(world.loop.until([&] { return world.looks >= looks + 2; }));
+    world.append({event_at({1, 0}, "acme", "order-acme")});
+    EXPECT_EQ(client.read(1), 1u);
+    EXPECT_EQ(client.seen, std::vector<std::string>{"1-0"});
+    EXPECT_EQ(world.gateway.counters().renewed, 1u);
+    world.refused["Bearer acme#2"] = true;
+    EXPECT_EQ(client.read(1), 1u);
+    EXPECT_EQ(client.last.at_path("code")->string_or(), "unauthorized");
+    EXPECT_EQ(client.read(1), 0u);
+}
+
+TEST(Gateway, does_not_renew_with_a_token_that_is_bad_or_somebody_elses) {
+    World world;
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(client.subscribe("domain:acme"));
+    world.refused["Bearer acme#2"] = true;
+    for (const auto& [token, code] :
+         {std::pair{"umbra", "forbidden"}, {"acme#2", "unauthorized"}, {"", "invalid_argument"}}) {
+        const Value answer = client.ask("authenticate", token);
+        EXPECT_EQ(*answer.at_path("ok"), Value(false)) << token;
+        EXPECT_EQ(answer.at_path("error.code")->string_or(), code) << token;
+    }
+    EXPECT_EQ(world.gateway.counters().refused_renewals, 3u);
+    world.append({event_at({1, 0}, "acme", "order-acme")}); // what it had it still has
+    EXPECT_EQ(client.read(1), 1u);
+}
+
+TEST(Gateway, a_newer_token_moves_the_end_of_a_connection) {
+    World world;
+    Client client(world, "acme");
+    world.expires_s = world.loop.clock.utc_us() / 1'000'000 + 2;
+    ASSERT_TRUE(client.connect());
+    world.expires_s = *world.expires_s + 3600;
+    EXPECT_EQ(*client.ask("authenticate", "acme#2").at_path("ok"), Value(true));
+    world.refused["Bearer acme"] = true;
+    Client other(world, "umbra"); // its end is the earlier one's: when it is gone, that has passed
+    world.expires_s = world.loop.clock.utc_us() / 1'000'000 + 2;
+    ASSERT_TRUE(other.connect());
+    world.refused["Bearer umbra"] = true;
+    EXPECT_EQ(other.read(1), 1u);
+    EXPECT_EQ(other.last.at_path("code")->string_or(), "unauthorized");
+    ASSERT_TRUE(client.subscribe("domain:acme"));
+}
+
 } // namespace
 } // namespace netbuild::gateway

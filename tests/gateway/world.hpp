@@ -59,12 +59,15 @@ struct Streams {
         : bus(loop.context.get_executor(), loop.clock, {.events_max = stream_max}),
           documents(loop.context.get_executor(), loop.clock, {.events_max = stream_max}) {}
 
-    /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all.
+    /// "Bearer acme": a member of acme, named like the domain; "Bearer *" sees all. "#2" after it
+    /// makes another token of the same.
     awaitable<result<Caller>> caller(std::string authorization) {
+        ++looks;
         if (!authorization.starts_with("Bearer ") || refused.contains(authorization))
             co_return fail(ErrorCode::unauthorized, "a token is needed");
-        const std::string domain = authorization.substr(7);
-        co_return Caller{.subject = domain, .roles = {{domain, Role::member}}};
+        const std::string domain = authorization.substr(7, authorization.find('#') - 7);
+        co_return Caller{
+            .subject = domain, .roles = {{domain, Role::member}}, .expires_s = expires_s};
     }
     void append(std::vector<StreamEventPtr> events) {
         archive.events.insert(archive.events.end(), events.begin(), events.end());
@@ -76,6 +79,8 @@ struct Streams {
 
     realtime::Loop loop;
     std::map<std::string, bool> refused;
+    std::optional<std::int64_t> expires_s; // of the tokens that are shown from now on
+    std::size_t looks = 0;
     Archive archive;
     MemoryBus bus, documents;
     Directory directory;
@@ -124,14 +129,19 @@ struct World : Streams {
     struct Options {
         std::size_t stream_max = 10'000, ring_max = 10'000;
         GatewayOptions gateway = {};
+        MemorySessions::Options sessions = {};
     };
     World() : World(Options{}) {}
     explicit World(Options options)
-        : Streams(options.stream_max), node(*this, sessions, options.ring_max, options.gateway) {}
+        : Streams(options.stream_max),
+          sessions(loop.clock, options.sessions),
+          node(*this, sessions, options.ring_max, options.gateway) {}
 
     void until_at(Position position) { node.until_at(position); }
 
-    MemorySessions sessions{loop.clock, {}};
+    realtime::EngineCounters engine() { return gateway.server().counters().engine; }
+
+    MemorySessions sessions;
     Node node;
     EventGateway& gateway = node.gateway;
 };
@@ -169,6 +179,7 @@ public:
         return true;
     }
     void drop() { peer_.reset(); }
+    void receive_buffer(int bytes) { peer_->receive_buffer(bytes); }
 
     Value ask(std::string_view event, std::string_view room, Value more = {}) {
         Array packet{event, room};
@@ -197,13 +208,18 @@ public:
     /// "23-0" of the events, in the order that they came; gaps as "gap".
     std::vector<std::string> seen;
     Value last;
+    /// What came instead of an event: "nothing", "ended", "closed 1013".
+    std::string ended;
     std::string pid, sid, offset;
     bool recovered = false;
     Value refusal;
 
 private:
     bool take(const std::string& message) {
-        if (!message.starts_with("42[")) return false;
+        if (!message.starts_with("42[")) {
+            ended = message;
+            return false;
+        }
         const auto parsed = parse_json(std::string_view(message).substr(2));
         const auto& event = *parsed->get_if<Array>();
         if (event.back().is<std::string>()) offset = event.back().string_or();

@@ -33,6 +33,8 @@ public:
     [[nodiscard]] std::vector<Delivery> give_up_ahead();
 
     [[nodiscard]] const Place& place() const noexcept { return place_; }
+    /// To a delivery's place: what came after it comes again.
+    void go_back(const Place& place) { place_ = place; }
     void change(Interest interest) { interest_ = std::move(interest); }
 
 private:

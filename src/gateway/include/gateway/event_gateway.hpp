@@ -27,7 +27,9 @@ struct GatewayCounters {
     std::uint64_t events = 0;
     std::uint64_t subscribed = 0, refused_subscriptions = 0, refused_connections = 0;
     std::uint64_t resumed = 0, resumed_events = 0, not_resumed = 0, gaps = 0;
-    std::uint64_t expired = 0, kicked = 0;
+    std::uint64_t renewed = 0, refused_renewals = 0, expired = 0, kicked = 0;
+    /// Slow readers that were put back on the streams instead of more live events; caught up again.
+    std::uint64_t fell_behind = 0, caught_up = 0;
     std::uint64_t replaying = 0; // now
 };
 
@@ -86,8 +88,11 @@ private:
     awaitable<result<void>> admit(SocketPtr socket, realtime::Namespace::Next next);
     void on_connection(const SocketPtr& socket);
     void on_disconnect(realtime::Socket& socket, std::string_view reason);
+    void on_pressure(realtime::Socket& socket);
     awaitable<result<Caller>> authenticate(std::string authorization);
     awaitable<result<void>> recheck(MemberPtr member);
+    awaitable<result<void>> on_authenticate(SocketPtr socket, realtime::Event event);
+    awaitable<result<void>> renew(MemberPtr member, std::string token);
     void set_caller(Member& member, const Caller& caller);
     void drop_forbidden(Member& member);
 
@@ -100,6 +105,7 @@ private:
     awaitable<result<std::vector<std::string>>> domains_for(MemberPtr member, RoomName room);
     result<void> join(Member& member, const std::string& room);
     void leave(Member& member, const std::string& room);
+    static void refuse(realtime::Event& event, const Error& error);
     void answer(realtime::Event& event, const result<feed::Place>& outcome);
     [[nodiscard]] MemberPtr member_of(const realtime::Socket& socket) const;
 
@@ -112,9 +118,16 @@ private:
     asio::awaitable<std::optional<realtime::RecoveredSession>> restore(std::string pid,
                                                                        std::string offset);
     [[nodiscard]] Session leaving(const Member& member) const;
-    awaitable<result<void>> resume(MemberPtr member, feed::Place from);
-    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader, bool live_offsets);
-    void deliver(Member& member, const std::vector<feed::Delivery>& found, bool live_offsets);
+    void put_back(const MemberPtr& member, feed::Place from);
+    awaitable<result<void>> resume(MemberPtr member);
+    enum class Of : std::uint8_t { member, room };
+    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader, Of what);
+    awaitable<result<bool>> has_room_for_more(Member& member);
+    [[nodiscard]] std::size_t replay_bytes() const;
+    bool deliver(Member& member, const std::vector<feed::Delivery>& found, feed::FeedReader& reader,
+                 Of what);
+    /// All up to it in its rooms the client was sent.
+    [[nodiscard]] const feed::Place& place_of(const Member& member) const;
     [[nodiscard]] feed::Interest interest_of(const MemberPtr& member) const;
 
     Ports ports_;

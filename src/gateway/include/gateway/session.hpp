@@ -67,6 +67,8 @@ public:
     virtual void forget(const Session& session) = 0;
     /// Waits until what was to be kept is, or cannot be.
     virtual awaitable<void> settled() { co_return; }
+    /// Called now and then: what nobody came back to in time goes.
+    virtual void tidy() {}
     /// In the memory of this process.
     [[nodiscard]] virtual std::size_t size() const = 0;
     [[nodiscard]] virtual SessionCounters counters() const { return {}; }
@@ -88,6 +90,7 @@ public:
     awaitable<result<Session>> take_up(Session session) override;
     void forget(const Session& session) override { erase(session.pid); }
     void erase(const std::string& pid);
+    void tidy() override { drop_old(); }
     [[nodiscard]] std::size_t size() const override { return sessions_.size(); }
 
 private:

@@ -34,6 +34,8 @@ public:
         std::function<Position()> documents_published = {};
         /// Null: there is no /v1/events.
         feed::EventFeed* feed = nullptr;
+        /// Of a stream: who may what is looked up again so often, and at the end of its token.
+        Clock::duration recheck = std::chrono::minutes(1);
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -64,7 +66,8 @@ private:
     awaitable<result<Reply>> tasks(Call& call);
     awaitable<result<Reply>> definitions(Call& call);
     awaitable<result<Reply>> definition(Call& call);
-    awaitable<result<void>> follow(feed::Place place, feed::Interest interest, Stream& stream);
+    class Viewer;
+    awaitable<result<void>> follow(feed::Place place, Viewer& viewer, Stream& stream);
 
     Ports ports_;
     std::vector<Route> routes_;

@@ -68,6 +68,9 @@ public:
         std::size_t connections_max = 1024;
         std::size_t body_bytes_max = 1024 * 1024;
         std::uint32_t header_bytes_max = 16 * 1024;
+        /// For a request's head, from the connection's or its first byte on.
+        Clock::duration head_timeout = std::chrono::seconds(10);
+        /// For its body, and between requests of a connection.
         Clock::duration idle_timeout = std::chrono::seconds(60);
         /// Another protocol on this port: a request whose path begins so is handed over, with its
         /// connection and the bytes that came after it, and counts as none of ours.

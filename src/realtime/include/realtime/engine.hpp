@@ -22,8 +22,16 @@ public:
     virtual ~SessionHandler() = default;
     virtual void on_message(std::string_view data) = 0;
     virtual void on_binary(std::string_view data) = 0;
-    /// Once, last; the reason is one of Socket.IO's disconnect reasons.
+    /// Once, last; the reason is one of Socket.IO's disconnect reasons, or "slow reader".
     virtual void on_close(std::string_view reason) = 0;
+    /// The client does not take what it is sent, and more than `pressure_bytes` wait for it: as
+    /// long as that holds, called at each message more. May send, but end nothing and change no
+    /// room.
+    virtual void on_pressure() {}
+    /// After Session::tell_drained(), once: all that was queued has left.
+    virtual void on_drained() {}
+    /// The client is let go because it reads too slowly: messages that still go to it.
+    [[nodiscard]] virtual std::vector<std::string> last_words() { return {}; }
 };
 
 struct EngineOptions {
@@ -40,8 +48,13 @@ struct EngineOptions {
     std::chrono::milliseconds idle_timeout{20000};
     std::size_t connections_max = 100'000;
     std::uint32_t header_bytes_max = 16 * 1024;
-    /// Queued for one client; with more it is a slow reader, and closed.
+    /// Queued for one client; with more it is a slow reader, and let go.
     std::size_t queued_bytes_max = 4 * 1024 * 1024;
+    /// From this part of it on, what a client can get later is not queued now.
+    static constexpr std::size_t pressure_share = 16;
+    [[nodiscard]] std::size_t pressure_bytes() const noexcept {
+        return queued_bytes_max / pressure_share;
+    }
     /// Origins whose pages may connect; "*" is any. A request without Origin, or from the page of
     /// the same host, needs none.
     std::vector<std::string> origins;

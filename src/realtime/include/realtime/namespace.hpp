@@ -46,6 +46,10 @@ public:
     /// While the socket still has its rooms.
     void on_disconnecting(OnLeaving call) { on_disconnecting_ = std::move(call); }
     void on_disconnect(OnLeaving call) { on_disconnect_ = std::move(call); }
+    /// See SessionHandler: a socket's client is a slow reader; what was queued for one has left.
+    using OnPressure = std::function<void(Socket& socket)>;
+    void on_pressure(OnPressure call) { on_pressure_ = std::move(call); }
+    void on_drained(OnPressure call) { on_drained_ = std::move(call); }
     void on(std::string event, OnEvent call) { events_[std::move(event)] = std::move(call); }
     /// Looks at each event before its handler; with a text the event is dropped and its client told
     /// so by an `error` event.
@@ -63,6 +67,8 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return sockets_.size(); }
     [[nodiscard]] std::size_t room_count() const noexcept { return rooms_.size(); }
     [[nodiscard]] std::shared_ptr<Socket> find(std::string_view id) const;
+    /// Sockets of the audience that Socket::hold() keeps from what has an offset.
+    [[nodiscard]] std::vector<std::shared_ptr<Socket>> held(const Audience& audience) const;
 
     // LocalNamespace
     [[nodiscard]] const std::string& name() const override { return name_; }
@@ -114,6 +120,7 @@ private:
     std::vector<Middleware> middlewares_;
     OnSocket on_connection_;
     OnLeaving on_disconnecting_, on_disconnect_;
+    OnPressure on_pressure_, on_drained_;
     std::unordered_map<std::string, OnEvent, NameHash, std::equal_to<>> events_;
     std::map<std::string, OnServerEvent, std::less<>> server_events_;
     Validator validator_;
@@ -123,6 +130,7 @@ private:
     std::unordered_map<std::string, std::unique_ptr<Room>, NameHash, std::equal_to<>> rooms_;
     std::unordered_map<std::uint64_t, std::shared_ptr<BroadcastAck>> broadcast_acks_;
     std::uint64_t next_ack_ = 0;
+    std::size_t held_ = 0;
     mutable std::uint32_t mark_ = 0;
 };
 

@@ -53,6 +53,11 @@ public:
     void forget_recovery();
     /// Sent and not yet taken by the client's connection.
     [[nodiscard]] std::size_t queued_bytes() const noexcept;
+    /// The namespace's on_drained() is called once when nothing of it waits any more.
+    void tell_drained();
+    /// Until hold(false), broadcasts with an offset pass this socket by: it has not all before
+    /// them.
+    void hold(bool held);
     /// What the client gave with its CONNECT.
     [[nodiscard]] const Value& auth() const noexcept { return auth_; }
     /// {headers, time, address, xdomain, secure, issued, url, query, auth}.
@@ -97,7 +102,7 @@ private:
     std::unique_ptr<Acks> acks_;
     std::uint32_t marked_ = 0; // by the namespace, while it looks for an audience
     std::uint32_t index_ = 0;  // in the namespace's list
-    bool connected_ = false, recovered_ = false, in_own_room_ = false;
+    bool connected_ = false, recovered_ = false, in_own_room_ = false, held_ = false;
 };
 
 } // namespace netbuild::realtime

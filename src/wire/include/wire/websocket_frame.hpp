@@ -28,6 +28,7 @@ constexpr std::uint16_t no_status = 1005;
 constexpr std::uint16_t invalid_payload = 1007;
 constexpr std::uint16_t policy = 1008;
 constexpr std::uint16_t too_big = 1009;
+constexpr std::uint16_t try_again_later = 1013;
 } // namespace close_code
 
 constexpr std::size_t header_bytes_max = 10;
