@@ -322,7 +322,7 @@ awaitable<result<feed::Place>> EventGateway::subscribe(MemberPtr member, std::st
                                     return admits(state, event.event->domain_id);
                                 }};
         feed::FeedReader reader(ports_.feed, *offset, std::move(interest));
-        CO_TRY(const bool there, co_await replay(member, reader, true));
+        CO_TRY(const bool there, co_await replay(member, reader, room));
         if (!there) co_return fail(ErrorCode::cancelled, room);
     }
     // From here to the join nothing waits: what comes next it gets.
@@ -429,21 +429,25 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
 
 void EventGateway::tell_gap(const feed::FeedEvent& event) {
     for (const auto& [socket, member] : members_)
-        if (!member->replaying) emit_gap(*member, event, event.place);
+        if (!member->replaying) emit_gap(*member, event, event.place, rooms_of(*member));
 }
 
-/// As its reader is told of it: which source, which of its rooms.
-void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event,
-                            const feed::Place& after) {
-    const auto socket = member.socket.lock();
-    const auto gap = parse_json(event.event->payload);
-    if (!socket || !gap || member.session.rooms.empty()) return;
-    Object told{{"source", source_name(event.source)}};
-    for (const std::string_view name : {"from", "to", "reason"})
-        if (const Value* value = gap->at_path(name)) told.append(std::string(name), *value);
+Array EventGateway::rooms_of(const Member& member) {
     Array rooms;
     for (const auto& [room, state] : member.session.rooms)
         rooms.emplace_back(room);
+    return rooms;
+}
+
+/// As its reader is told of it: which source, which of its rooms; to who has none it is no loss.
+void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after,
+                            Array rooms) {
+    const auto socket = member.socket.lock();
+    const auto gap = parse_json(event.event->payload);
+    if (!socket || !gap || rooms.empty()) return;
+    Object told{{"source", source_name(event.source)}};
+    for (const std::string_view name : {"from", "to", "reason"})
+        if (const Value* value = gap->at_path(name)) told.append(std::string(name), *value);
     told.append("rooms", std::move(rooms));
     ++counters_.gaps;
     member.sent = member.sent.with(after);

@@ -60,7 +60,7 @@ feed::Interest EventGateway::interest_of(const MemberPtr& member) const {
 
 awaitable<result<void>> EventGateway::resume(MemberPtr member, feed::Place from) {
     feed::FeedReader reader(ports_.feed, from, interest_of(member));
-    CO_TRY(const bool there, co_await replay(member, reader, false));
+    CO_TRY(const bool there, co_await replay(member, reader, {}));
     if (!there) co_return result<void>{};
     // The same turn of the loop in which it reached the newest event.
     member->replaying = false;
@@ -75,9 +75,10 @@ awaitable<result<void>> EventGateway::resume(MemberPtr member, feed::Place from)
 }
 
 /// Until the newest event; false: the client is gone. It returns without a wait after the last
-/// event, so that the caller's next statement is before anything that comes.
+/// event, so that the caller's next statement is before anything that comes. Of all rooms that the
+/// client has, or of the one that it is `subscribing` to beside them, with offsets that are theirs.
 awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader& reader,
-                                             bool live_offsets) {
+                                             std::string subscribing) {
     std::optional<Deadline> ahead;
     std::uint64_t version = member->version;
     while (true) {
@@ -87,12 +88,12 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
             CO_TRY_VOID(co_await ports_.clock.sleep(pace_interval));
             continue;
         }
-        if (!live_offsets && std::exchange(version, member->version) != member->version)
+        if (subscribing.empty() && std::exchange(version, member->version) != member->version)
             reader.change(interest_of(member));
         if (!reader.in_ring()) {
             auto older = co_await reader.older();
             if (older) {
-                deliver(*member, *older, live_offsets);
+                deliver(*member, *older, subscribing);
                 continue;
             }
             if (older.error().error_class() == ErrorClass::cancelled) co_return older.error();
@@ -100,12 +101,12 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
             continue;
         }
         const auto newest = reader.newest(page);
-        deliver(*member, newest, live_offsets);
+        deliver(*member, newest, subscribing);
         if (newest.size() == page) continue;
         if (!reader.is_ahead()) co_return true;
         if (!ahead) ahead.emplace(ports_.clock, ahead_max);
         if (ahead->passed(ports_.clock)) {
-            deliver(*member, reader.give_up_ahead(), live_offsets);
+            deliver(*member, reader.give_up_ahead(), subscribing);
             continue;
         }
         CO_TRY_VOID(co_await ports_.feed.changed(ahead->left(ports_.clock)));
@@ -113,13 +114,14 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
 }
 
 void EventGateway::deliver(Member& member, const std::vector<feed::Delivery>& found,
-                           bool live_offsets) {
+                           const std::string& subscribing) {
     const auto socket = member.socket.lock();
     if (!socket) return;
     for (const auto& [event, after] : found) {
-        const feed::Place& place = live_offsets ? ports_.feed.place() : after;
+        const feed::Place& place = subscribing.empty() ? after : ports_.feed.place();
         if (event->is_gap()) {
-            emit_gap(member, *event, place);
+            emit_gap(member, *event, place,
+                     subscribing.empty() ? rooms_of(member) : Array{subscribing});
             continue;
         }
         auto payload = parse_json(event->event->payload);

@@ -20,7 +20,7 @@ class Server(EmbeddedServer):
     """With http.auth = "token", the default."""
 
     def __init__(self):
-        super().__init__("typescript", SIMULATOR_RATE=20)
+        super().__init__("typescript", SIMULATOR_RATE=20, REALTIME_RECHECK="300ms")
 
     def cli(self, *words):
         done = self.run(*words, "--json")

@@ -107,15 +107,19 @@ private:
     void on_event(const feed::FeedEvent& event, const Value& payload);
     [[nodiscard]] static Value with_source(Value payload, feed::Source source);
     void tell_gap(const feed::FeedEvent& event);
-    void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after);
+    void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after,
+                  Array rooms);
+    [[nodiscard]] static Array rooms_of(const Member& member);
 
     // Resume.
     asio::awaitable<std::optional<realtime::RecoveredSession>> restore(std::string pid,
                                                                        std::string offset);
     [[nodiscard]] Session leaving(const Member& member) const;
     awaitable<result<void>> resume(MemberPtr member, feed::Place from);
-    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader, bool live_offsets);
-    void deliver(Member& member, const std::vector<feed::Delivery>& found, bool live_offsets);
+    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader,
+                                   std::string subscribing);
+    void deliver(Member& member, const std::vector<feed::Delivery>& found,
+                 const std::string& subscribing);
     [[nodiscard]] feed::Interest interest_of(const MemberPtr& member) const;
 
     Ports ports_;
