@@ -3,7 +3,8 @@
 """Services with mongoose write into the collections that NetBuild shares with them: ids are ObjectIds, there is `__v`, and
 timestamps, subdocuments with ids of their own, amounts as Decimal128. The validators of `netbuild schema apply` let them in
 (the server enforces them, and a check of the test's own says the same), hold NetBuild's own records to their declaration,
-change capture tells of them, and lists and reads of the API go on. On the MongoDB server of the tests' stack."""
+change capture tells of them; the API shows those of the declared form, without members of their own, and the others are not
+there. A person is erased beside them. On the MongoDB server of the tests' stack."""
 import json
 import os
 import pathlib
@@ -35,6 +36,7 @@ def written_by_mongoose():
         return {"_id": bson.ObjectId(), **fields, "createdAt": NOW, "updatedAt": NOW, "__v": 0}
     conversation = made(domainId="acme", title="Order 7", participants=[bson.ObjectId(), bson.ObjectId()], executionId="order-7")
     yield "conversations", conversation
+    yield "conversations", made(domainId="acme", title="Order 8", createdBy="carol", mood="good")  # of our form, with more
     for text in ("first", "second"):
         yield "messages", made(conversationId=str(conversation["_id"]), domainId="acme", sender=bson.ObjectId(), role="customer", text=text,
                                attachments=[{"_id": bson.ObjectId(), "name": "a.pdf", "size": 5}], readBy=bson.Regex("^a"))
@@ -92,12 +94,16 @@ class Run:
         self.database = pymongo.MongoClient(self.uri).get_default_database()
         self.api = Json(f"http://127.0.0.1:{self.port}")
 
-    def apply_schema(self):
+    def cli(self, *words):
         environment = {"PATH": os.environ["PATH"], "NETBUILD_STORE_PATH": self.folder} | self.servers
-        for _ in range(2):
-            done = subprocess.run([NETBUILD, "schema", "apply", "--json"], env=environment, cwd=self.folder, capture_output=True, text=True)
-            check("schema apply", done.returncode == 0, done.stderr)
-        check("applied twice it changes nothing", json.loads(done.stdout.splitlines()[-1]).get("changes", []) == [], done.stdout)
+        done = subprocess.run([NETBUILD, *words, "--json"], env=environment, cwd=self.folder, capture_output=True, text=True, timeout=60)
+        check(" ".join(words), done.returncode == 0, done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def apply_schema(self):
+        first, second = self.cli("schema", "apply"), self.cli("schema", "apply")
+        changes = [next(value for value in one.values() if isinstance(value, list)) for one in (first, second)]
+        check("applied twice it changes nothing the second time", len(changes[0]) > 30 and changes[1] == [], (first, second))
 
     def validators(self):
         return {one["name"]: one["options"]["validator"]["$jsonSchema"]
@@ -141,10 +147,22 @@ class Run:
                 found += page["items"]
                 cursor = page["nextCursor"]
             check(f"{path} has ours", path != "/v1/payments" or self.payment in [one["id"] for one in found], found)
-        for path in (f"/v1/payments/{ids['payments'][0]}", f"/v1/conversations/{ids['conversations'][0]}",
-                     f"/v1/conversations/{ids['conversations'][0]}/messages", f"/v1/snapshots/{ids['task_snapshots'][0]}",
-                     f"/v1/domains/{ids['domains'][0]}", f"/v1/conversations/{ids['conversations'][0]}/ai-context"):
-            get(path, (200, 404, 409, 422))
+        other_form, our_form = ids["conversations"][:2]
+        for path in (f"/v1/payments/{ids['payments'][0]}", f"/v1/conversations/{other_form}", f"/v1/conversations/{other_form}/messages",
+                     f"/v1/snapshots/{ids['task_snapshots'][0]}", f"/v1/domains/{ids['domains'][0]}",
+                     f"/v1/conversations/{other_form}/ai-context"):
+            get(path, (404,))
+        shown = get(f"/v1/conversations/{our_form}")
+        check("what is of our form is shown as declared", shown == {
+            "id": our_form, "version": 0, "domainId": "acme", "title": "Order 8", "createdBy": "carol",
+            "createdAt": "2026-11-30T12:00:00.123Z", "updatedAt": "2026-11-30T12:00:00.123Z"}, shown)
+        check("and is in the list", our_form in [one["id"] for one in get("/v1/conversations")["items"]])
+
+    def erases(self):
+        """Walks all collections, with other programs' records in each."""
+        created = self.cli("user", "create", "ada@example.org")
+        report = self.cli("user", "erase", created["userId"], "--yes")
+        check("a person is erased", (report["status"], report["remainsInFiles"]) == ("erased", "the server's"), report)
 
 
 def main():
@@ -167,6 +185,7 @@ def main():
         until("change capture tells of them", lambda: wanted <= seen())
         run.refuse_damaged()
         run.serves(bearer)
+        run.erases()
         errors = [line for line in (pathlib.Path(run.folder) / "log").read_text().splitlines() if " error " in line]
         check("the server logged no error", process.poll() is None and not errors, errors)
     finally:
