@@ -51,7 +51,7 @@ feed::Interest EventGateway::interest_of(const MemberPtr& member) const {
         const auto& rooms = member->session.rooms;
         return std::any_of(event.rooms.begin(), event.rooms.end(), [&](const auto& name) {
             const auto room = rooms.find(name);
-            return room != rooms.end() && admits(room->second, event.event->domain_id) &&
+            return room != rooms.end() && admits(room->second, domain_in(name, *event.event)) &&
                    event.event->position > room->second.since.of(event.source);
         });
     };

@@ -125,6 +125,7 @@ socket.onAny((name, ...given) => say(name, given));
 const ask = async (name, ...given) => say("answer", await socket.emitWithAck(name, ...given));
 socket.on("connect", async () => {
   await ask("subscribe", "domain:acme", { offset: 'engine="0-0", documents="1-0"' });
+  await ask("subscribe", `user:${process.env.USER_ID}`, { offset: 'engine="0-0", documents="0-0"' });
   await ask("subscribe", "conversation:none");
   await ask("unsubscribe", "domain:other");
 });
@@ -132,12 +133,12 @@ socket.on("connect", async () => {
 
 
 class Socket(threading.Thread):
-    """The official client in the domain's room, from before everything: with a gap."""
+    """The official client in the domain's room, from before everything (with a gap), and in a user's."""
 
-    def __init__(self, url, token):
+    def __init__(self, url, token, user):
         super().__init__(daemon=True)
         self.process = subprocess.Popen(["node", "--input-type=module", "-e", CLIENT], cwd=NODE, stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "URL": url, "TOKEN": token})
+                                        env={**os.environ, "URL": url, "TOKEN": token, "USER_ID": user})
         self.lines = []
         self.start()
 
@@ -154,7 +155,7 @@ class Socket(threading.Thread):
 
 
 def changes_of_all_kinds(server, token):
-    """Makes and changes one of everything."""
+    """Makes and changes one of everything; the user's id."""
     bearer = {"Authorization": f"Bearer {token}"}
 
     def send(method, path, body=None, version=None, key=None):
@@ -177,6 +178,9 @@ def changes_of_all_kinds(server, token):
     send("POST", f"/v1/tasks/{task['taskId']}/snapshots", {}, key="s")
     index = send("POST", "/v1/embeddings/indexes", {"domainId": "acme", "name": "i", "model": "m", "dimension": 2, "metric": "l2"})
     send("POST", f"/v1/embeddings/indexes/{index['indexId']}/vectors", {"vectors": [{"vectorId": "v", "source": "s", "values": [1, 2]}]})
+    user = server.cli("user", "create", "ada@example.org")["userId"]
+    server.cli("user", "disable", user)
+    return user
 
 
 def of_a_server(described):
@@ -187,9 +191,9 @@ def of_a_server(described):
         server.start()
         token = server.token("*", "owner")
         server.until_it_has_orders(token)
-        changes_of_all_kinds(server, token)
+        user = changes_of_all_kinds(server, token)
         streams = [Stream(server.url, token, f'engine="0-0", documents="{number}-0"') for number in (0, 1)]
-        socket = Socket(server.url, token)
+        socket = Socket(server.url, token, user)
 
         def types():
             told = [{event["type"] for event in stream.events} for stream in streams]
@@ -197,7 +201,7 @@ def of_a_server(described):
         complete = [wanted, wanted | {"gap"}, wanted | {"gap", "answer"}]
         try:
             until("every kind of own data's events", lambda: all(want <= have for want, have in zip(complete, types())))
-            until("three answers", lambda: len(socket.answers()) >= 3)
+            until("its answers", lambda: len(socket.answers()) >= 4)
         except Failed as failure:
             raise Failed(f"{failure}; missing: {[sorted(want - have) for want, have in zip(complete, types())]}") from None
         for stream in streams:
@@ -209,7 +213,7 @@ def of_a_server(described):
                 described.check("#/components/schemas/SubscribeAnswer", given, "an answer")
             else:
                 described.emitted(name, given)
-        if [answer["ok"] for answer in socket.answers()] != [True, False, True]:
+        if [answer["ok"] for answer in socket.answers()] != [True, True, False, True]:
             raise Failed(f"the answers are {socket.answers()}")
         gap = next(given[0] for name, given in lines if name == "gap")
         if (gap["source"], gap["rooms"]) != ("documents", ["domain:acme"]):

@@ -150,7 +150,7 @@ export type PlaceInLog = {
 };
 
 /** An event by its type; of a gap, see Gap */
-export type Event = ProcessEvent | TaskEvent | VariableEvent | ActivityEvent | JobEvent | ExternalTaskEvent | IncidentEvent | DeploymentEvent | ConversationChanged | MessageChanged | AiContextChanged | PaymentChanged | DomainChanged | SnapshotTaken | EmbeddingIndexChanged;
+export type Event = ProcessEvent | TaskEvent | VariableEvent | ActivityEvent | JobEvent | ExternalTaskEvent | IncidentEvent | DeploymentEvent | ConversationChanged | MessageChanged | AiContextChanged | PaymentChanged | DomainChanged | UserChanged | SnapshotTaken | EmbeddingIndexChanged;
 
 /** What every event of Camunda's has. Ids are null where there is no such object */
 export type EngineEvent = {
@@ -349,6 +349,13 @@ export type PaymentChanged = OwnDataEvent & {
 
 export type DomainChanged = OwnDataEvent & {
     type: "domain:created" | "domain:updated";
+    status?: string;
+};
+
+/** To the user and to those with a role in every domain */
+export type UserChanged = OwnDataEvent & {
+    type: "user:created" | "user:updated";
+    /** active, disabled, erasing, erased */
     status?: string;
 };
 
@@ -917,6 +924,8 @@ export interface EventOf {
     "payment:updated": PaymentChanged;
     "domain:created": DomainChanged;
     "domain:updated": DomainChanged;
+    "user:created": UserChanged;
+    "user:updated": UserChanged;
     "snapshot:created": SnapshotTaken;
     "embeddingIndex:created": EmbeddingIndexChanged;
     "embeddingIndex:updated": EmbeddingIndexChanged;
@@ -966,6 +975,8 @@ export interface ServerEvents {
     "payment:updated": (event: PayloadOf<"payment:updated">, offset: string) => void;
     "domain:created": (event: PayloadOf<"domain:created">, offset: string) => void;
     "domain:updated": (event: PayloadOf<"domain:updated">, offset: string) => void;
+    "user:created": (event: PayloadOf<"user:created">, offset: string) => void;
+    "user:updated": (event: PayloadOf<"user:updated">, offset: string) => void;
     "snapshot:created": (event: PayloadOf<"snapshot:created">, offset: string) => void;
     "embeddingIndex:created": (event: PayloadOf<"embeddingIndex:created">, offset: string) => void;
     "embeddingIndex:updated": (event: PayloadOf<"embeddingIndex:updated">, offset: string) => void;
