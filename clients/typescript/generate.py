@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """generate.py [--check] : src/generated.ts from api/openapi.yaml. One type a schema, one method an operation and,
-where it has pages, one that goes through all of them. --check writes nothing and fails if the file is out of date."""
+where it has pages, one that goes through all of them; the events by their names, and Socket.IO's both ways.
+--check writes nothing and fails if the file is out of date."""
 import json
 import pathlib
 import re
@@ -40,6 +41,8 @@ def ts(schema, indent=""):
     """The TypeScript type of a schema."""
     if "$ref" in schema:
         return schema["$ref"].rsplit("/", 1)[1]
+    if "const" in schema:
+        return json.dumps(schema["const"])
     if "enum" in schema:
         return " | ".join(json.dumps(value) for value in schema["enum"])
     for key, joint in (("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")):
@@ -94,6 +97,48 @@ def answer_of(api, operation):
 def item_of(api, operation):
     page = resolve(api, operation["responses"]["200"]["content"]["application/json"]["schema"])
     return ts(page["properties"]["items"]["items"], "    ")
+
+
+def events_by_type(api, schema):
+    """(type, name of its schema) of every event in a tree of oneOf."""
+    for part in resolve(api, schema)["oneOf"]:
+        node = resolve(api, part)
+        if "oneOf" in node:
+            yield from events_by_type(api, part)
+            continue
+        own = node["allOf"][-1]["properties"]["type"]["enum"]
+        yield from ((name, ts(part)) for name in own)
+
+
+def listener(payload, offset):
+    return f"(event: {payload}{', offset: string' if offset else ''}) => void"
+
+
+def forms(event):
+    """The arguments of what a client emits: with all that may be left out, and without it."""
+    answer = f"answer: (answer: {ts(event['answer'])}) => void"
+    optional, all_forms = event.get("optional", []), []
+    for left_out in (optional, []) if optional else ([],):
+        given = [f"{name}: {ts(kind)}" for name, kind in event["arguments"].items() if name not in left_out]
+        all_forms.append(f"[{', '.join([*given, answer])}]")
+    return " | ".join(all_forms)
+
+
+def realtime(api):
+    described = api["x-realtime"]
+    events = list(events_by_type(api, described["events"]))
+    out = "/** The event of each type, as server-sent events and timelines have it. */\nexport interface EventOf {\n"
+    out += "".join(f"    {json.dumps(name)}: {kind};\n" for name, kind in events) + "}\n\n"
+    out += "export type EventName = keyof EventOf;\n\n"
+    out += ("/** As Socket.IO gives it, where its name is its type. */\n"
+            'export type PayloadOf<Name extends EventName> = Omit<EventOf[Name], "type">;\n\n')
+    out += "/** What a Socket.IO client may hear: Socket<ServerEvents, ClientEvents>. */\nexport interface ServerEvents {\n"
+    out += "".join(f"    {json.dumps(name)}: {listener(f'PayloadOf<{json.dumps(name)}>', True)};\n" for name, _ in events)
+    out += "".join(f"    {name}: {listener(ts(event['payload']), event['offset'])};\n" for name, event in described["server"].items())
+    out += "}\n\n/** What it may say. */\nexport interface ClientEvents {\n"
+    for name, event in described["client"].items():
+        out += comment(event["description"], "    ") + f"    {name}: (...given: {forms(event)}) => void;\n"
+    return out + "}\n\n"
 
 
 class Operation:
@@ -173,6 +218,7 @@ def generate():
            'import { Caller } from "./caller.js";\nimport type { CallOptions, Operation } from "./caller.js";\n\n')
     for name, schema in api["components"]["schemas"].items():
         out += comment(schema.get("description", ""), "") + f"export type {name} = {ts(schema)};\n\n"
+    out += realtime(api)
     out += "const operations = {\n" + "".join(f"    {one.id}: {one.specification()},\n" for one in operations)
     out += "} as const satisfies Record<string, Operation>;\n\n"
     out += "/** One method an operation of the API. */\nexport class Api extends Caller {\n"

@@ -279,6 +279,12 @@ Position own_position(std::int64_t ms) {
     return {static_cast<std::uint64_t>(std::max<std::int64_t>(0, ms / 1000)) << 32, 0};
 }
 
+/// But for its newest entry, however old: a stream without it has lost its data.
+awaitable<result<void>> trim_documents(EventBus& documents, std::int64_t before_ms) {
+    CO_TRY(const Position last, co_await documents.last());
+    co_return co_await documents.trim_before(std::min(own_position(before_ms), last));
+}
+
 awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, EventBus& documents,
                                     Clock& clock, Clock::duration keep) {
     // What is kept for seconds is looked at more often than what is kept for days.
@@ -290,8 +296,7 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, EventBu
             std::chrono::duration_cast<std::chrono::milliseconds>(keep).count();
         const auto removed =
             co_await sync::remove_events_before(store, bus, Date{clock.utc_us() / 1000 - keep_ms});
-        const auto trimmed =
-            co_await documents.trim_before(own_position(clock.utc_us() / 1000 - keep_ms));
+        const auto trimmed = co_await trim_documents(documents, clock.utc_us() / 1000 - keep_ms);
         if (!trimmed) log::warning("old events stay for now: {}", trimmed.error().message());
         if (!removed) {
             log::warning("old events stay for now: {}", removed.error().message());

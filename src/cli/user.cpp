@@ -200,7 +200,14 @@ awaitable<result<void>> erase_user(app::Application& application, Options option
     data::Privacy persons = privacy(application);
     CO_TRY(const auto counts, co_await persons.erase_person(id, actor));
     CO_TRY_VOID(co_await save_indexes(application, &counts.indexes));
-    print(Object{{"userId", id}, {"status", "erased"}, {"records", numbers(counts)}}, json);
+    CO_TRY(const auto remains, co_await application.records().forget_removed());
+    constexpr std::string_view left[] = {"none", "some", "the server's"};
+    print(Object{{"userId", id},
+                 {"status", "erased"},
+                 {"records", numbers(counts)},
+                 {"recordsOfOtherPrograms", counts.others},
+                 {"remainsInFiles", left[static_cast<std::size_t>(remains)]}},
+          json);
     co_return result<void>{};
 }
 

@@ -314,8 +314,13 @@ awaitable<result<Privacy::Person>> Privacy::begin(std::string user, std::string 
 awaitable<result<std::int64_t>> Privacy::remove_vectors(std::vector<ValuePtr> records,
                                                         PersonCounts* counts) {
     std::map<std::string, std::vector<std::string>> by_index;
-    for (const ValuePtr& record : records)
+    for (const ValuePtr& record : records) {
+        if (record_version(*record) == 0) {
+            ++counts->others;
+            continue;
+        }
         by_index[std::string(text(*record, "indexId"))].emplace_back(text(*record, "vectorId"));
+    }
     std::int64_t removed = 0;
     for (auto& [index, ids] : by_index) {
         for (std::size_t at = 0; at < ids.size(); at += Embeddings::vectors_max) {
@@ -343,6 +348,10 @@ awaitable<result<std::int64_t>> Privacy::erase_records(const PersonalData* what,
     for (const ValuePtr& record : records) {
         const std::string id = record_id(*record);
         const std::int64_t version = record_version(*record);
+        if (what->collection->shared && version == 0) {
+            ++counts->others;
+            continue;
+        }
         if (what->fate == Fate::removed) {
             writes.push_back(RecordWrite::erase(*what->collection, id, version));
             continue;
@@ -384,6 +393,7 @@ awaitable<result<PersonCounts>> Privacy::erase_person(std::string user, std::str
     // What was under way when the sessions ended may have come behind our back.
     for (int pass = 1;; ++pass) {
         std::int64_t found = 0;
+        counts.others = 0;
         for (const PersonalData& what : personal_data()) {
             if (what.fate != Fate::removed && what.fate != Fate::pseudonymised) continue;
             CO_TRY(const std::int64_t erased, co_await erase_in(&what, &person, &counts));

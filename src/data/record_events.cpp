@@ -4,6 +4,7 @@
 #include "data/conversation_records.hpp"
 #include "data/domain_records.hpp"
 #include "data/embedding_records.hpp"
+#include "data/identity_records.hpp"
 #include "data/payment_records.hpp"
 #include "data/snapshot_records.hpp"
 
@@ -17,6 +18,7 @@ constexpr std::string_view ai_context_told[] = {"conversationId", "executionId"}
 constexpr std::string_view payment_told[] = {"status", "executionId", "processInstanceId", "taskId",
                                              "conversationId"};
 constexpr std::string_view domain_told[] = {"status"};
+constexpr std::string_view user_told[] = {"status"};
 constexpr std::string_view snapshot_told[] = {"sequence", "taskId", "processInstanceId",
                                               "executionId"};
 constexpr std::string_view embedding_index_told[] = {"status", "sequence"};
@@ -33,6 +35,7 @@ std::span<const RecordEvents> record_events() noexcept {
         {.collection = &ai_contexts, .subject = "aiContext", .fields = ai_context_told},
         {.collection = &payments, .subject = "payment", .fields = payment_told},
         {.collection = &domains, .subject = "domain", .fields = domain_told, .domain = "_id"},
+        {.collection = &users, .subject = "user", .fields = user_told, .domain = ""},
         {.collection = &task_snapshots, .subject = "snapshot", .fields = snapshot_told},
         {.collection = &embedding_indexes,
          .subject = "embeddingIndex",

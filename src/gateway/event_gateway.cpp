@@ -284,6 +284,7 @@ void EventGateway::drop_forbidden(Member& member) {
         const Scope& scope = name.starts_with("user:") && !own ? member.admin_scope : member.scope;
         const auto parts = parts_of(name, room);
         const auto erased = std::erase_if(room.domains, [&](const std::string& domain) {
+            if (domain == no_domain) return !own;
             return domain == every_domain ? !scope.all : !scope.admits(domain);
         });
         if (room.domains.empty()) {
@@ -338,6 +339,8 @@ awaitable<result<std::vector<std::string>>> EventGateway::domains_for(MemberPtr 
         co_return std::vector<std::string>{room.id};
     case RoomName::Kind::user: {
         auto domains = of(room.id == member->subject ? member->scope : member->admin_scope);
+        // The record of a user is of no domain, and the user's own to see.
+        if (room.id == member->subject) domains.emplace_back(no_domain);
         if (domains.empty()) co_return not_there("user", room.id);
         co_return domains;
     }
@@ -368,11 +371,11 @@ awaitable<result<feed::Place>> EventGateway::subscribe(MemberPtr member, std::st
     if (state.domains.size() >= parts_a_room * 4)
         co_return fail(ErrorCode::overloaded, "room: too many domains");
     if (offset) {
-        feed::Interest interest{{room}, [state](const feed::FeedEvent& event) {
-                                    return admits(state, event.event->domain_id);
+        feed::Interest interest{{room}, [state, room](const feed::FeedEvent& event) {
+                                    return admits(state, domain_in(room, *event.event));
                                 }};
         feed::FeedReader reader(ports_.feed, *offset, std::move(interest));
-        CO_TRY(const bool there, co_await replay(member, reader, Of::room));
+        CO_TRY(const bool there, co_await replay(member, reader, room));
         if (!there) co_return fail(ErrorCode::cancelled, room);
     }
     // From here to the join nothing waits: what comes next it gets.
@@ -459,7 +462,7 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
         audience.rooms.push_back(std::move(part));
     };
     for (const auto& room : event.rooms) {
-        add(part_of(room, event.event->domain_id));
+        add(part_of(room, domain_in(room, *event.event)));
         if (!room.starts_with("domain:")) add(part_of(room, every_domain));
     }
     if (audience.rooms.empty()) return;
@@ -472,18 +475,22 @@ void EventGateway::on_event(const feed::FeedEvent& event, const Value& payload) 
 
 void EventGateway::tell_gap(const feed::FeedEvent& event) {
     for (const auto& [socket, member] : members_)
-        if (!member->replaying) emit_gap(*member, event, event.place);
+        if (!member->replaying) emit_gap(*member, event, event.place, rooms_of(*member));
 }
 
-/// As its reader is told of it: which source, which of its rooms.
-void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event,
-                            const feed::Place& after) {
-    const auto socket = member.socket.lock();
-    auto told = gap_payload(event);
-    if (!socket || !told || member.session.rooms.empty()) return;
+Array EventGateway::rooms_of(const Member& member) {
     Array rooms;
     for (const auto& [room, state] : member.session.rooms)
         rooms.emplace_back(room);
+    return rooms;
+}
+
+/// As its reader is told of it: which source, which of its rooms; to who has none it is no loss.
+void EventGateway::emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after,
+                            Array rooms) {
+    const auto socket = member.socket.lock();
+    auto told = gap_payload(event);
+    if (!socket || !told || rooms.empty()) return;
     told->append("rooms", std::move(rooms));
     ++counters_.gaps;
     member.sent = member.sent.with(after);

@@ -59,7 +59,7 @@ feed::Interest EventGateway::interest_of(const MemberPtr& member) const {
         const auto& rooms = member->session.rooms;
         return std::any_of(event.rooms.begin(), event.rooms.end(), [&](const auto& name) {
             const auto room = rooms.find(name);
-            return room != rooms.end() && admits(room->second, event.event->domain_id) &&
+            return room != rooms.end() && admits(room->second, domain_in(name, *event.event)) &&
                    event.event->position > room->second.since.of(event.source);
         });
     };
@@ -92,7 +92,7 @@ void EventGateway::on_pressure(realtime::Socket& socket) {
 awaitable<result<void>> EventGateway::resume(MemberPtr member) {
     const bool came_back = member->resume_from.has_value();
     feed::FeedReader reader(ports_.feed, member->replayed, interest_of(member));
-    CO_TRY(const bool there, co_await replay(member, reader, Of::member));
+    CO_TRY(const bool there, co_await replay(member, reader, {}));
     if (!there) co_return result<void>{};
     // The same turn of the loop in which it reached the newest event.
     member->resume_from.reset();
@@ -123,19 +123,21 @@ awaitable<result<bool>> EventGateway::has_room_for_more(Member& member) {
 }
 
 /// Until the newest event; false: the client is gone. It returns without a wait after the last
-/// event, so that the caller's next statement is before anything that comes.
-awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader& reader, Of what) {
+/// event, so that the caller's next statement is before anything that comes. Of all rooms that the
+/// client has, or of the one that it is `subscribing` to beside them, with offsets that are theirs.
+awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader& reader,
+                                             std::string subscribing) {
     std::optional<Deadline> ahead;
     std::uint64_t version = member->version;
     while (true) {
         CO_TRY(const bool there, co_await has_room_for_more(*member));
         if (!there) co_return false;
-        if (what == Of::member && std::exchange(version, member->version) != member->version)
+        if (subscribing.empty() && std::exchange(version, member->version) != member->version)
             reader.change(interest_of(member));
         if (!reader.in_ring()) {
             const auto older = co_await reader.older();
             if (older) {
-                static_cast<void>(deliver(*member, *older, reader, what));
+                static_cast<void>(deliver(*member, *older, reader, subscribing));
                 continue;
             }
             if (older.error().error_class() == ErrorClass::cancelled) co_return older.error();
@@ -143,11 +145,11 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
             continue;
         }
         const auto newest = reader.newest(page);
-        if (!deliver(*member, newest, reader, what) || newest.size() == page) continue;
+        if (!deliver(*member, newest, reader, subscribing) || newest.size() == page) continue;
         if (!reader.is_ahead()) co_return true;
         if (!ahead) ahead.emplace(ports_.clock, ahead_max);
         if (ahead->passed(ports_.clock)) {
-            static_cast<void>(deliver(*member, reader.give_up_ahead(), reader, what));
+            static_cast<void>(deliver(*member, reader.give_up_ahead(), reader, subscribing));
             continue;
         }
         CO_TRY_VOID(co_await ports_.feed.changed(ahead->left(ports_.clock)));
@@ -157,14 +159,15 @@ awaitable<result<bool>> EventGateway::replay(MemberPtr member, feed::FeedReader&
 /// False: so much waits for the client now that the reader was put back to the first event that it
 /// was not given. It is given one at least.
 bool EventGateway::deliver(Member& member, const std::vector<feed::Delivery>& found,
-                           feed::FeedReader& reader, Of what) {
+                           feed::FeedReader& reader, const std::string& subscribing) {
     const auto socket = member.socket.lock();
     if (!socket) return true;
     for (const auto& [event, after] : found) {
-        if (what == Of::member) member.replayed = after;
+        if (subscribing.empty()) member.replayed = after;
         const feed::Place place = place_of(member);
         if (event->is_gap()) {
-            emit_gap(member, *event, place);
+            emit_gap(member, *event, place,
+                     subscribing.empty() ? rooms_of(member) : Array{subscribing});
         } else {
             ++counters_.resumed_events;
             member.sent = member.sent.with(place);

@@ -38,6 +38,11 @@ std::string part_of(std::string_view room, std::string_view domain) {
 
 bool is_part(std::string_view room) { return room.find(part_separator) != std::string_view::npos; }
 
+std::string_view domain_in(std::string_view room, const StreamEvent& event) {
+    const bool of_a_user = room.starts_with("user:") && event.type.starts_with("user:");
+    return of_a_user && event.domain_id.empty() ? no_domain : std::string_view(event.domain_id);
+}
+
 std::vector<std::string> parts_of(std::string_view room, const RoomState& state) {
     std::vector<std::string> parts{std::string(room)};
     if (room.starts_with("domain:")) return parts;

@@ -68,17 +68,19 @@ public:
 
     ~Impl() { close(); }
 
-    result<void> open() {
+    result<void> open(Position published) {
         close();
         gap_from_ = gap_upto_ = {};
         client_ = std::make_unique<Client>(clients_);
         TRY(const bool known, read_place());
+        if (known && published < told_) return open_behind(published);
         if (known) {
             bson_error_t error;
             if (start(error)) return {};
             if (!is_lost(error)) return to_error(error);
             log::warning("the change stream cannot go on where it ended: {}", error.message);
             gap_from_ = given_;
+            gap_reason_ = "history_lost";
         }
         // Every later change has a later time than the newest one now.
         TRY(const std::uint64_t now, operation_time());
@@ -96,7 +98,8 @@ public:
         if (!gap_upto_.is_zero()) {
             batch.gap_from = std::exchange(gap_from_, {});
             batch.gap_upto = std::exchange(gap_upto_, {});
-            batch.gap_reason = "history_lost";
+            batch.gap_reason = gap_reason_;
+            told_ = std::max(told_, batch.gap_upto);
             return batch;
         }
         const Deadline deadline(clock_, wait);
@@ -136,50 +139,98 @@ private:
     }
 
     /// By hand: the driver's change stream waits for more before it gives what it has.
-    bool ask(const Object& command, bson_error_t& error) {
-        const Bson body(command);
+    bool ask(const bson_t* command, bson_error_t& error) {
         bson_t options;
         bson_init(&options);
         const bool asked =
             mongoc_client_session_append(session_.get(), &options, &error) &&
-            mongoc_client_command_with_opts(client_->get(), client_->database(), body.get(),
-                                            nullptr, &options, reply_.out(), &error);
+            mongoc_client_command_with_opts(client_->get(), client_->database(), command, nullptr,
+                                            &options, reply_.out(), &error);
         bson_destroy(&options);
         return asked;
     }
 
-    /// From token_, or from now.
-    bool start(bson_error_t& error) {
+    /// The event stream has lost what was confirmed behind `published`: it comes again from
+    /// MongoDB's oplog, or as a gap. Of a stream that is empty nobody knows what it had.
+    result<void> open_behind(Position published) {
+        bson_error_t error;
+        if (!published.is_zero()) {
+            token_.clear();
+            given_ = {published.number - 1, 0}; // the changes of one time count from 0
+            if (start(error, published.number)) {
+                log::warning("own data: the event stream ends at {} and not at {}: it is filled "
+                             "from MongoDB's oplog",
+                             to_string(published), to_string(told_));
+                return {};
+            }
+            if (!is_lost(error)) return to_error(error);
+            log::warning("own data: the oplog does not reach back to {}: {}", to_string(published),
+                         error.message);
+        }
+        token_ = stored_token_;
+        given_ = stored_;
+        if (!start(error)) {
+            if (!is_lost(error)) return to_error(error);
+            TRY(const std::uint64_t now, operation_time());
+            token_.clear();
+            if (!start(error)) return to_error(error);
+            given_ = {now, 0};
+        }
+        gap_from_ = published;
+        gap_upto_ = given_;
+        gap_reason_ = "stream_lost";
+        return {};
+    }
+
+    /// From a time on (that one's changes included), or from token_, or from now.
+    bool start(bson_error_t& error, std::uint64_t time = 0) {
         session_.reset(mongoc_client_start_session(client_->get(), nullptr, &error));
         if (!session_) return false;
         Array names;
         for (const RecordEvents& one : options_.events)
             names.emplace_back(one.collection->name);
-        Object filter{{"ns.coll", Object{{"$in", std::move(names)}}},
-                      {"operationType", Object{{"$in", Array{"insert", "update", "replace"}}}}};
-        Object stream{{"fullDocument", "updateLookup"}};
-        if (!token_.empty()) {
-            if (auto token = decode_bson(token_)) stream.append("resumeAfter", std::move(*token));
+        const Bson match(Object{
+            {"$match",
+             Object{{"ns.coll", Object{{"$in", std::move(names)}}},
+                    {"operationType", Object{{"$in", Array{"insert", "update", "replace"}}}}}}});
+        bson_t command = BSON_INITIALIZER, pipeline, stage, stream, cursor, token;
+        bson_append_int32(&command, "aggregate", -1, 1);
+        bson_append_array_begin(&command, "pipeline", -1, &pipeline);
+        bson_append_document_begin(&pipeline, "0", -1, &stage);
+        bson_append_document_begin(&stage, "$changeStream", -1, &stream);
+        bson_append_utf8(&stream, "fullDocument", -1, "updateLookup", -1);
+        if (time != 0) {
+            bson_append_timestamp(&stream, "startAtOperationTime", -1,
+                                  static_cast<std::uint32_t>(time >> 32),
+                                  static_cast<std::uint32_t>(time));
+        } else if (bson_init_static(&token, reinterpret_cast<const std::uint8_t*>(token_.data()),
+                                    token_.size())) {
+            bson_append_document(&stream, "resumeAfter", -1, &token);
         }
-        const Object command{{"aggregate", 1},
-                             {"pipeline", Array{Object{{"$changeStream", std::move(stream)}},
-                                                Object{{"$match", std::move(filter)}}}},
-                             {"cursor", Object{{"batchSize", std::int64_t{0}}}}};
-        if (!ask(command, error)) return false;
+        bson_append_document_end(&stage, &stream);
+        bson_append_document_end(&pipeline, &stage);
+        bson_append_document(&pipeline, "1", -1, match.get());
+        bson_append_array_end(&command, &pipeline);
+        bson_append_document_begin(&command, "cursor", -1, &cursor);
+        bson_append_int64(&cursor, "batchSize", -1, 0);
+        bson_append_document_end(&command, &cursor);
+        const bool started = ask(&command, error);
+        bson_destroy(&command);
+        if (!started) return false;
         cursor_ = reply_.integer("cursor.id");
         // The first batch is empty, and its token is that of now, wherever the stream begins.
-        if (token_.empty()) remember_token();
+        if (token_.empty() && time == 0) remember_token();
         return true;
     }
 
     result<void> get_more(Clock::duration wait) {
         const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+        const Bson command(Object{{"getMore", cursor_},
+                                  {"collection", changes_of_a_database},
+                                  {"batchSize", batch_size},
+                                  {"maxTimeMS", std::max<std::int64_t>(1, ms)}});
         bson_error_t error;
-        if (!ask(Object{{"getMore", cursor_},
-                        {"collection", changes_of_a_database},
-                        {"batchSize", batch_size},
-                        {"maxTimeMS", std::max<std::int64_t>(1, ms)}},
-                 error)) {
+        if (!ask(command.get(), error)) {
             Error failure = to_error(error, &reply_);
             cursor_ = 0; // what is wrong with it, open() finds out
             // Whatever it is, another try may go on; what cannot, open() says.
@@ -246,6 +297,7 @@ private:
         for (const std::string_view field : of->fields)
             take(field);
         one.record = of->pick(record);
+        told_ = std::max(told_, given_);
         batch.changes.push_back(std::move(one));
     }
 
@@ -260,7 +312,7 @@ private:
     /// False: nobody was here before.
     result<bool> read_place() {
         token_.clear();
-        given_ = stored_ = {};
+        given_ = stored_ = told_ = {};
         const auto places = client_->collection(collections::sync_checkpoints);
         const Bson filter(Object{{"_id", place_id}});
         const mongo::CursorPtr cursor(
@@ -275,6 +327,11 @@ private:
         stored_token_ = token_ = token->get_if<Binary>()->bytes;
         given_ = stored_ = {static_cast<std::uint64_t>(number->integer_or()),
                             static_cast<std::uint32_t>(ordinal->integer_or())};
+        const Value* told_number = found.front()->at_path("toldNumber");
+        const Value* told_ordinal = found.front()->at_path("toldOrdinal");
+        if (told_number && told_ordinal)
+            told_ = {static_cast<std::uint64_t>(told_number->integer_or()),
+                     static_cast<std::uint32_t>(told_ordinal->integer_or())};
         return true;
     }
 
@@ -289,10 +346,13 @@ private:
             {"_id", place_id},
             {"$or", Array{Object{{"number", Object{{"$lt", number}}}},
                           Object{{"number", number}, {"ordinal", Object{{"$lte", ordinal}}}}}}});
-        const Bson update(Object{{"$set", Object{{"token", Binary{token_}},
-                                                 {"number", number},
-                                                 {"ordinal", ordinal},
-                                                 {"at", Date{clock_.utc_us() / 1000}}}}});
+        const Bson update(
+            Object{{"$set", Object{{"token", Binary{token_}},
+                                   {"number", number},
+                                   {"ordinal", ordinal},
+                                   {"toldNumber", static_cast<std::int64_t>(told_.number)},
+                                   {"toldOrdinal", std::int64_t{told_.ordinal}},
+                                   {"at", Date{clock_.utc_us() / 1000}}}}});
         const Bson options(Object{{"upsert", true}});
         Reply reply;
         bson_error_t error;
@@ -313,6 +373,8 @@ private:
     // Of the one thread alone.
     std::string token_, stored_token_;
     Position given_, stored_, gap_from_, gap_upto_;
+    std::string gap_reason_;
+    Position told_; // the newest that the stream was given: the place may be one that nothing had
     Clock::duration stored_at_{};
     Reply reply_;
     std::int64_t cursor_ = 0;
@@ -325,8 +387,9 @@ MongoRecordChanges::MongoRecordChanges(Options options, Clock& clock)
     : impl_(std::make_unique<Impl>(std::move(options), clock)) {}
 MongoRecordChanges::~MongoRecordChanges() = default;
 
-awaitable<result<void>> MongoRecordChanges::open(Position /*published*/) {
-    co_return co_await impl_->on_thread([impl = impl_.get()] { return impl->open(); });
+awaitable<result<void>> MongoRecordChanges::open(Position published) {
+    co_return co_await impl_->on_thread(
+        [impl = impl_.get(), published] { return impl->open(published); });
 }
 
 awaitable<result<RecordChangeBatch>> MongoRecordChanges::next(Clock::duration wait) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mongo/mongo_records.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -42,6 +43,91 @@ public:
 
 private:
     bson_t options_;
+};
+
+bool has_choice(std::string_view choices, std::string_view text) {
+    for (std::string_view left = choices; !choices.empty();) {
+        const auto bar = left.find('|');
+        if (left.substr(0, bar) == text) return true;
+        if (bar == std::string_view::npos) return false;
+        left.remove_prefix(bar + 1);
+    }
+    return true;
+}
+
+bool has_form(const Field& field, FieldType type, const Value& value);
+
+/// All that is required, and nothing of another type; further members do not matter.
+bool has_form(std::span<const Field> fields, const Object& body) {
+    return std::ranges::all_of(fields, [&](const Field& field) {
+        const Value* value = body.find(field.name);
+        if (!value || value->is_null()) return !field.required;
+        return has_form(field, field.type, *value);
+    });
+}
+
+bool has_form(const Field& field, FieldType type, const Value& value) {
+    switch (type) {
+    case FieldType::json:
+        return true;
+    case FieldType::binary:
+        return value.is<Binary>();
+    case FieldType::object:
+        return value.is<Object>() && has_form(field.fields, *value.get_if<Object>());
+    case FieldType::list:
+        return value.is<Array>() &&
+               std::ranges::all_of(*value.get_if<Array>(), [&](const Value& element) {
+                   return has_form(field, field.element, element);
+               });
+    default: {
+        Field scalar = field;
+        scalar.type = type;
+        return is_scalar_of(scalar, value) && has_choice(field.choices, value.string_or());
+    }
+    }
+}
+
+/// What another program wrote is shown where it has the declared form, with the declared members
+/// alone: whoever reads a record relies on its declaration. Null: it has another form.
+ValuePtr as_declared(const Collection& collection, const ValuePtr& record) {
+    const bool foreign = collection.shared &&
+                         (record_version(*record) == 0 || mongo::is_object_id(record_id(*record)));
+    if (!foreign) return record;
+    const auto* body = record->get_if<Object>();
+    if (!body || !has_form(collection.fields, *body)) return nullptr;
+    Object declared{{"_id", record_id(*record)}, {"version", record_version(*record)}};
+    for (const Field& field : collection.fields) {
+        const Value* value = body->find(field.name);
+        if (value && !value->is_null()) declared.append(std::string(field.name), *value);
+    }
+    return std::make_shared<const Value>(std::move(declared));
+}
+
+/// {_id: {$in: ids}}, where what reads like an ObjectId may be one.
+class IdsFilter {
+public:
+    explicit IdsFilter(const std::vector<std::string>& ids) {
+        bson_t condition, list;
+        bson_append_document_begin(&filter_, "_id", -1, &condition);
+        bson_append_array_begin(&condition, "$in", -1, &list);
+        std::uint32_t at = 0;
+        const auto key = [&at] { return std::to_string(at++); };
+        for (const std::string& id : ids) {
+            bson_append_utf8(&list, key().c_str(), -1, id.data(), static_cast<int>(id.size()));
+            if (!mongo::is_object_id(id)) continue;
+            bson_oid_t object_id;
+            bson_oid_init_from_string(&object_id, id.c_str());
+            bson_append_oid(&list, key().c_str(), -1, &object_id);
+        }
+        bson_append_array_end(&condition, &list);
+        bson_append_document_end(&filter_, &condition);
+    }
+    ~IdsFilter() { bson_destroy(&filter_); }
+    IdsFilter(const IdsFilter&) = delete;
+    [[nodiscard]] const bson_t* get() const noexcept { return &filter_; }
+
+private:
+    bson_t filter_ = BSON_INITIALIZER;
 };
 
 /// "E11000 duplicate key error collection: db.users index: nb_unique_emailKey dup key: { … }": the
@@ -173,6 +259,17 @@ public:
             return std::optional<std::vector<ValuePtr>>();
         if (!found) return std::move(found).error();
         return std::optional(std::move(*found));
+    }
+
+    static result<std::vector<ValuePtr>> look(Client& client, const Plan& plan) {
+        if (plan.words.empty())
+            return find(client, *plan.collection, mongo::walk_filter(plan), nullptr,
+                        walk_options(plan));
+        TRY(auto found, search(client, plan));
+        if (!found)
+            return fail(ErrorCode::unsupported,
+                        "full-text search: this MongoDB server has no text index");
+        return std::move(*found);
     }
 
     static Object walk_options(const Plan& plan) {
@@ -339,14 +436,14 @@ awaitable<result<std::vector<ValuePtr>>> MongoRecords::get(const Collection& col
                                                            std::vector<std::string> ids) {
     return impl_->with_client(
         [&collection, ids = std::move(ids)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
-            Array list;
-            for (const std::string& id : ids)
-                list.emplace_back(id);
-            TRY(const auto found,
-                Impl::find(client, collection, Object{{"_id", Object{{"$in", std::move(list)}}}}));
+            const auto from = client.collection(collection.name);
+            const IdsFilter selector(ids);
+            const mongo::CursorPtr cursor(
+                mongoc_collection_find_with_opts(from.get(), selector.get(), nullptr, nullptr));
+            TRY(const auto found, read_cursor(cursor.get()));
             std::map<std::string, ValuePtr> by_id;
             for (const ValuePtr& record : found)
-                by_id[record_id(*record)] = record;
+                by_id[record_id(*record)] = as_declared(collection, record);
             std::vector<ValuePtr> records;
             records.reserve(ids.size());
             for (const std::string& id : ids) {
@@ -381,14 +478,22 @@ awaitable<result<void>> MongoRecords::write(std::vector<RecordWrite> writes) {
 awaitable<result<std::vector<ValuePtr>>> MongoRecords::walk(Plan plan) {
     co_return co_await impl_->with_client(
         [plan = std::move(plan)](Impl::Client& client) -> result<std::vector<ValuePtr>> {
-            if (plan.words.empty())
-                return Impl::find(client, *plan.collection, mongo::walk_filter(plan), nullptr,
-                                  Impl::walk_options(plan));
-            TRY(auto found, Impl::search(client, plan));
-            if (!found)
-                return fail(ErrorCode::unsupported,
-                            "full-text search: this MongoDB server has no text index");
-            return std::move(*found);
+            Plan rest = plan;
+            std::vector<ValuePtr> records;
+            while (true) {
+                TRY(const auto found, Impl::look(client, rest));
+                for (const ValuePtr& record : found)
+                    if (auto declared = as_declared(*plan.collection, record))
+                        records.push_back(std::move(declared));
+                if (found.size() < rest.limit || records.size() == plan.limit) return records;
+                // Records of another form were among them: on behind the last.
+                rest.limit = plan.limit - records.size();
+                rest.from.clear();
+                for (const std::string_view key : plan.keys) {
+                    const Value* value = found.back()->at_path(key);
+                    rest.from.push_back(value ? *value : Value());
+                }
+            }
         });
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record_bson.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace netbuild::mongo {
 namespace {
 
@@ -32,24 +35,69 @@ Object conditions_object(const std::vector<RecordCondition>& conditions) {
     return filter;
 }
 
-/// (a, b, _id) behind (x, y, z): beyond in one member, equal in those before it.
+/// (a, b, _id) behind (x, y, z): beyond in one member, equal in those before it. ObjectIds, which
+/// other programs' records have, come after all texts; a comparison sees values of one type only.
 Array behind(const RecordStore::Plan& plan) {
     Array alternatives;
     for (std::size_t i = 0; i < plan.keys.size(); ++i) {
         Object parts;
         for (std::size_t j = 0; j < i; ++j)
             parts.append(std::string(plan.keys[j]), Object{{"$eq", plan.from[j]}});
-        parts.append(std::string(plan.keys[i]),
-                     Object{{plan.descending ? "$lt" : "$gt", plan.from[i]}});
+        const char* beyond = plan.descending ? "$lt" : "$gt";
+        const bool of_ids = plan.collection->shared && plan.keys[i] == "_id";
+        if (of_ids && is_object_id(plan.from[i].string_or())) {
+            parts.append("$expr",
+                         Object{{beyond, Array{"$_id", Object{{"$toObjectId", plan.from[i]}}}}});
+            alternatives.emplace_back(std::move(parts));
+            continue;
+        }
+        if (of_ids && !plan.descending) {
+            Object object_ids = parts;
+            object_ids.append("_id", Object{{"$type", "objectId"}});
+            alternatives.emplace_back(std::move(object_ids));
+        }
+        parts.append(std::string(plan.keys[i]), Object{{beyond, plan.from[i]}});
         alternatives.emplace_back(std::move(parts));
     }
     return alternatives;
 }
 
+/// Of a type that is ordered: no value is less.
+Value least(FieldType type) {
+    switch (type) {
+    case FieldType::integer:
+    case FieldType::number:
+        return std::numeric_limits<std::int64_t>::min();
+    case FieldType::date:
+        return Date{-62'135'596'800'000}; // the year 1
+    case FieldType::boolean:
+        return false;
+    default:
+        return "";
+    }
+}
+
+/// A record of another program's that lacks what a list is ordered by, or has it in another type,
+/// is not in that list: nothing could come behind it. This is also what lets MongoDB take a unique
+/// index, which has only those that have its last field.
+void ordered_only(const RecordStore::Plan& plan, Object& filter) {
+    for (const std::string_view key : plan.keys)
+        if (key != "_id" && !filter.contains(key))
+            filter.append(std::string(key),
+                          Object{{"$gte", least(plan.collection->field(key)->type)}});
+}
+
 } // namespace
+
+bool is_object_id(std::string_view text) noexcept {
+    return text.size() == 24 && std::ranges::all_of(text, [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
 
 Object walk_filter(const RecordStore::Plan& plan) {
     Object filter = conditions_object(plan.where);
+    if (plan.collection->shared) ordered_only(plan, filter);
     if (!plan.from.empty()) filter.append("$or", behind(plan));
     if (!plan.words.empty()) {
         std::string search; // phrases: all of them
@@ -72,7 +120,9 @@ Object index_object(const Collection& collection, const RecordIndex& index) {
     for (const std::string_view key : index.keys()) {
         keys.append(std::string(key), 1);
         const Field* field = collection.field(key);
-        if (field && !field->required) present.append(std::string(key), Object{{"$exists", true}});
+        const bool last = key == index.keys().back();
+        if (field && (!field->required || (collection.shared && last)))
+            present.append(std::string(key), Object{{"$exists", true}});
     }
     if (!index.unique) keys.append("_id", 1); // orders end with it
     Object object{{"key", std::move(keys)}, {"name", index_name(index)}};

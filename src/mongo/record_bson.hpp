@@ -4,6 +4,8 @@
 
 namespace netbuild::mongo {
 
+/// 24 hex digits: so an ObjectId is read, the `_id` of most other programs' records.
+[[nodiscard]] bool is_object_id(std::string_view text) noexcept;
 [[nodiscard]] Object walk_filter(const RecordStore::Plan& plan);
 [[nodiscard]] Object walk_sort(const RecordStore::Plan& plan);
 /// An element of createIndexes' `indexes`.

@@ -282,7 +282,11 @@ Object json_schema(const Collection& collection) {
     Object& properties = schema.object_at("properties");
     properties.set("_id", Object{{"bsonType", "string"}});
     properties.set("version", Object{{"bsonType", Array{"int", "long"}}});
-    return schema;
+    if (!collection.shared) return schema;
+    const Object text{{"bsonType", "string"}};
+    return {
+        {"anyOf", Array{std::move(schema), Object{{"not", Object{{"required", Array{"version"}}}}},
+                        Object{{"properties", Object{{"_id", Object{{"not", text}}}}}}}}};
 }
 
 bool is_utf8(std::string_view text) noexcept {

@@ -83,6 +83,7 @@ result<std::unique_ptr<Database>> Database::open(const Options& options) {
     TRY_VOID(database->execute("PRAGMA journal_mode=WAL"));
     TRY_VOID(database->execute(fmt::format("PRAGMA cache_size=-{}", options.page_cache_kib)));
     TRY_VOID(database->execute(options.writer ? "PRAGMA synchronous=FULL" : "PRAGMA query_only=1"));
+    if (options.secure_delete) TRY_VOID(database->execute("PRAGMA secure_delete=ON"));
     return database;
 }
 

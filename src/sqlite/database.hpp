@@ -73,6 +73,8 @@ public:
         int busy_timeout_ms;
         std::size_t page_cache_kib;
         bool writer;
+        /// Removed content is written over, in pages that no row is in any more, too.
+        bool secure_delete = false;
     };
     static result<std::unique_ptr<Database>> open(const Options& options);
 

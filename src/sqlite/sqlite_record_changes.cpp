@@ -32,7 +32,8 @@ public:
 
     result<void> open(Position published) {
         if (!database_) {
-            TRY(database_, Database::open({options_.path, options_.busy_timeout_ms, 2048, true}));
+            TRY(database_,
+                Database::open({options_.path, options_.busy_timeout_ms, 2048, true, true}));
             TRY_VOID(sqlite::create_change_log(*database_));
         }
         TRY(Statement place, database_->prepare("SELECT confirmed_number, confirmed_ordinal FROM "

@@ -22,6 +22,9 @@ using sqlite::Statement;
 
 namespace {
 
+/// A larger file is not rewritten by the way: writers would wait too long.
+constexpr std::uint64_t rewritten_bytes_max = 256 * 1024 * 1024;
+
 /// Records between two calls of a SchemaProgress.
 constexpr std::uint64_t progress_step = 1000;
 
@@ -189,6 +192,18 @@ public:
         return database->changes();
     }
 
+    /// `secure_delete` leaves what a page had of a row before rows were moved to another page:
+    /// only writing the file anew is rid of that. Then the old pages go from the log.
+    result<Remains> forget_removed() {
+        TRY(Database * database, writer());
+        TRY(const auto pages, count_of(*database, "SELECT page_count FROM pragma_page_count"));
+        TRY(const auto bytes, count_of(*database, "SELECT page_size FROM pragma_page_size"));
+        const bool rewrites = pages * bytes <= rewritten_bytes_max;
+        if (rewrites) TRY_VOID(database->execute("VACUUM"));
+        TRY(const auto busy, count_of(*database, "PRAGMA wal_checkpoint(TRUNCATE)"));
+        return rewrites && busy == 0 ? Remains::none : Remains::some;
+    }
+
     /// Runs on a reader's thread with a connection of its own.
     template <class Function>
     auto read(Function function) -> awaitable<std::invoke_result_t<Function&, Database&>> {
@@ -212,7 +227,7 @@ private:
     result<Database*> writer() {
         if (!writer_) {
             TRY(writer_, Database::open({options_.path, options_.busy_timeout_ms,
-                                         options_.page_cache_kib, true}));
+                                         options_.page_cache_kib, true, true}));
             if (!options_.events.empty()) {
                 auto made = sqlite::create_change_log(*writer_);
                 if (!made) {
@@ -410,6 +425,10 @@ SqliteRecords::~SqliteRecords() = default;
 
 awaitable<result<void>> SqliteRecords::ping() {
     co_return co_await impl_->on_writer([impl = impl_.get()] { return impl->ping(); });
+}
+
+awaitable<result<RecordStore::Remains>> SqliteRecords::forget_removed() {
+    co_return co_await impl_->on_writer([impl = impl_.get()] { return impl->forget_removed(); });
 }
 
 awaitable<result<std::vector<SchemaChange>>>

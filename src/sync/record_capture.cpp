@@ -11,6 +11,13 @@ namespace {
 constexpr std::chrono::milliseconds turn_interval{500};
 /// An end of the turn, or of the process, is noticed within it.
 constexpr std::chrono::milliseconds wait_max{500};
+/// A server that lost its data says nothing by itself, and an idle writer does not ask.
+constexpr std::chrono::seconds look_interval{2};
+
+Error has_lost(Position last) {
+    return fail(ErrorCode::unavailable,
+                "the event stream ends at " + to_string(last) + ": it has to be filled");
+}
 
 } // namespace
 
@@ -48,6 +55,11 @@ awaitable<result<std::size_t>> RecordCapture::step(Clock::duration wait) {
     open_ = false; // unless all goes well
     CO_TRY(const RecordChangeBatch batch, co_await ports_.changes.next(wait));
     CO_TRY_VOID(co_await publish(batch));
+    if (batch.changes.empty() && ports_.clock.monotonic() >= looked_at_ + look_interval) {
+        CO_TRY(const Position last, co_await ports_.bus.last());
+        if (last < progress_.published) co_return has_lost(last);
+        looked_at_ = ports_.clock.monotonic();
+    }
     CO_TRY_VOID(co_await ports_.changes.confirm());
     open_ = true;
     co_return batch.changes.size();
@@ -64,12 +76,12 @@ awaitable<result<void>> RecordCapture::publish(const RecordChangeBatch& batch) {
         events.push_back(change.event());
     if (events.empty()) co_return result<void>{};
     const Position newest = events.back()->position;
-    // Any end of the stream will do: what it has passed it refuses.
-    CO_TRY(const Position last, co_await ports_.bus.append(std::move(events), {}));
-    if (last < newest)
-        co_return fail(ErrorCode::unavailable,
-                       "the event stream ends at " + to_string(last) + ": it has to be filled");
+    // What it has passed it refuses: another worker may have been there.
+    CO_TRY(const Position last,
+           co_await ports_.bus.append(std::move(events), {progress_.published, announced_}));
+    if (last < newest) co_return has_lost(last);
     progress_.published = last;
+    announced_ = std::max(announced_, last);
     progress_.events += batch.changes.size();
     progress_.gaps += batch.gap() ? 1 : 0;
     if (!batch.changes.empty())

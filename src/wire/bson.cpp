@@ -19,14 +19,57 @@ enum Type : char {
     type_document = 0x03,
     type_array = 0x04,
     type_binary = 0x05,
+    type_undefined = 0x06,
     type_object_id = 0x07,
     type_bool = 0x08,
     type_date = 0x09,
     type_null = 0x0A,
+    type_regex = 0x0B,
+    type_code = 0x0D,
+    type_symbol = 0x0E,
     type_int32 = 0x10,
     type_timestamp = 0x11,
     type_int64 = 0x12,
+    type_decimal = 0x13,
+    type_max_key = 0x7F,
+    type_min_key = -1,
 };
+
+/// IEEE 754-2008 decimal128 in binary integer form, as its standard text ("10.50", "1E+3").
+std::string decimal_text(std::uint64_t high, std::uint64_t low) {
+    using Integer = unsigned __int128;
+    const std::string sign = high >> 63 ? "-" : "";
+    if (((high >> 58) & 0x1F) == 0x1F) return "NaN";
+    if (((high >> 58) & 0x1F) == 0x1E) return sign + "Infinity";
+    constexpr Integer digits_34 = [] {
+        Integer value = 1;
+        for (int i = 0; i < 34; ++i)
+            value *= 10;
+        return value;
+    }();
+    const bool wide = ((high >> 61) & 3) == 3; // its integer has more than 34 digits: it is 0
+    const int exponent = static_cast<int>((high >> (wide ? 47 : 49)) & 0x3FFF) - 6176;
+    Integer integer = wide ? 0 : (static_cast<Integer>(high & 0x1FFFFFFFFFFFFu) << 64) | low;
+    if (integer >= digits_34) integer = 0;
+    std::string digits;
+    do {
+        digits.insert(digits.begin(), static_cast<char>('0' + static_cast<int>(integer % 10)));
+        integer /= 10;
+    } while (integer != 0);
+    const auto count = static_cast<int>(digits.size());
+    const int adjusted = exponent + count - 1;
+    if (exponent > 0 || adjusted < -6) {
+        if (count > 1) digits.insert(1, ".");
+        return fmt::format("{}{}E{:+}", sign, digits, adjusted);
+    }
+    if (exponent == 0) return sign + digits;
+    if (const int before = count + exponent; before > 0) {
+        digits.insert(static_cast<std::size_t>(before), ".");
+    } else {
+        digits.insert(0, "0." + std::string(static_cast<std::size_t>(-before), '0'));
+    }
+    return sign + digits;
+}
 
 template <class Number>
 void append_number(std::string& out, Number number) {
@@ -176,6 +219,24 @@ private:
             return binary();
         case type_object_id:
             return object_id();
+        // What drivers of other programs write and NetBuild does not: as text, or as nothing.
+        case type_decimal: {
+            TRY(const auto low, number<std::uint64_t>());
+            TRY(const auto high, number<std::uint64_t>());
+            return Value(decimal_text(high, low));
+        }
+        case type_code:
+        case type_symbol:
+            return string();
+        case type_regex: {
+            TRY(const std::string_view pattern, name(bytes_.size()));
+            TRY(const std::string_view options, name(bytes_.size()));
+            return Value(fmt::format("/{}/{}", pattern, options));
+        }
+        case type_undefined:
+        case type_min_key:
+        case type_max_key:
+            return Value();
         case type_bool: {
             TRY(const auto byte, number<char>());
             if (byte != 0 && byte != 1) return corrupt("a boolean is neither 0 nor 1");

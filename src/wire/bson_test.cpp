@@ -50,5 +50,48 @@ TEST(Bson, a_changed_byte_never_reads_past_the_end) {
     }
 }
 
+/// {v: one element of the type}.
+std::string element(char type, std::string_view bytes) {
+    std::string body = std::string(1, type) + std::string("v\0", 2) + std::string(bytes) + '\0';
+    const auto length = static_cast<std::uint32_t>(body.size() + 4);
+    std::string document;
+    for (int i = 0; i < 4; ++i)
+        document.push_back(static_cast<char>(length >> (8 * i)));
+    return document + body;
+}
+
+TEST(Bson, a_decimal_is_read_as_its_standard_text) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"1a040000000000000000000000003c30", "10.50"},
+        {"010000000000000000000000000040b0", "-1"},
+        {"01000000000000000000000000003a30", "0.001"},
+        {"01000000000000000000000000004630", "1E+3"},
+        {"7b000000000000000000000000002830", "1.23E-10"},
+        {"00000000000000000000000000004030", "0"},
+        {"0000000000000000000000000000007c", "NaN"},
+        {"000000000000000000000000000000f8", "-Infinity"},
+        {"ffffffff638e8d37c087adbe09ed4130", "9999999999999999999999999999999999"},
+        {"01000000000000000000000000003230", "1E-7"},
+        {"7b000000000000000000000000004430", "1.23E+4"},
+    };
+    for (const auto& [hex, text] : cases) {
+        std::string bytes;
+        for (std::size_t i = 0; i < 32; i += 2)
+            bytes.push_back(static_cast<char>(std::stoi(std::string(hex + i, 2), nullptr, 16)));
+        const auto read = decode_bson(element('\x13', bytes));
+        ASSERT_TRUE(read) << text;
+        EXPECT_EQ(*read->find("v"), Value(text));
+    }
+}
+
+TEST(Bson, what_only_other_programs_write_makes_no_document_unreadable) {
+    EXPECT_EQ(*decode_bson(element('\x0B', std::string_view("^a\0i\0", 5)))->find("v"),
+              Value("/^a/i"));
+    for (const char nothing : {'\x06', '\x7F', '\xFF'})
+        EXPECT_TRUE(decode_bson(element(nothing, ""))->find("v")->is_null());
+    EXPECT_FALSE(decode_bson(element('\x0B', "^a")));
+    EXPECT_EQ(decode_bson(element('\x0C', "")).error().code(), ErrorCode::unsupported);
+}
+
 } // namespace
 } // namespace netbuild

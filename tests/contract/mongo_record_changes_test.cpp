@@ -97,6 +97,92 @@ TEST_F(MongoChanges, a_change_is_given_at_once_and_not_when_the_wait_for_more_en
     EXPECT_LT(clock.monotonic() - began, std::chrono::seconds(30));
 }
 
+/// The stream's server, which may lose what it had.
+class ForgetfulBus final : public EventBus {
+public:
+    explicit ForgetfulBus(std::function<std::unique_ptr<MemoryBus>()> make)
+        : make_(std::move(make)), bus_(make_()) {}
+    /// All but the oldest `kept`.
+    awaitable<result<void>> lose(std::size_t kept) {
+        auto events = (co_await bus_->read({}, 1000, Clock::duration::zero())).value();
+        events.resize(std::min(kept, events.size()));
+        bus_ = make_();
+        if (!events.empty()) CO_TRY_VOID(co_await bus_->append(std::move(events), {}));
+        co_return result<void>{};
+    }
+    awaitable<result<void>> ping() override { return bus_->ping(); }
+    awaitable<result<Position>> append(std::vector<StreamEventPtr> events,
+                                       AppendTerms terms) override {
+        return bus_->append(std::move(events), terms);
+    }
+    awaitable<result<Position>> last() override { return bus_->last(); }
+    awaitable<result<Position>> first() override { return bus_->first(); }
+    awaitable<result<std::vector<StreamEventPtr>>> read(Position after, std::size_t count,
+                                                        Clock::duration wait) override {
+        return bus_->read(after, count, wait);
+    }
+    awaitable<result<void>> trim_before(Position position) override {
+        return bus_->trim_before(position);
+    }
+
+private:
+    std::function<std::unique_ptr<MemoryBus>()> make_;
+    std::unique_ptr<MemoryBus> bus_;
+};
+
+TEST_F(MongoChanges, a_stream_that_lost_its_end_is_filled_from_the_oplog_and_an_empty_one_says_so) {
+    ForgetfulBus forgetful([this] {
+        return std::make_unique<MemoryBus>(context.get_executor(), clock, MemoryBus::Options{});
+    });
+    const auto changes = adapter.changes();
+    sync::RecordProgress progress;
+    sync::RecordCapture capture({*changes, forgetful, clock, random, [] { return true; }},
+                                progress);
+    const auto events = [&] {
+        return must(context, forgetful.read({}, 1000, Clock::duration::zero()));
+    };
+    const auto until = [&](std::size_t count) {
+        for (int i = 0; i < 200 && events().size() < count; ++i)
+            (void)run(context, capture.step(std::chrono::milliseconds(50)));
+        return events();
+    };
+    EXPECT_EQ(must(context, capture.step(std::chrono::milliseconds(50))), 0u);
+    insert("a");
+    commit({RecordWrite::insert(parcels, "b", parcel("packed")),
+            RecordWrite::insert(parcels, "c", parcel("packed"))});
+    insert("d");
+    const auto before = until(4);
+    ASSERT_EQ(before.size(), 4u);
+    const auto same = [&](const std::vector<StreamEventPtr>& now) {
+        for (std::size_t i = 0; i < before.size(); ++i) {
+            EXPECT_EQ(now[i]->position, before[i]->position);
+            EXPECT_EQ(now[i]->payload, before[i]->payload);
+        }
+    };
+    // In the middle of a commit; and nobody writes.
+    must(context, forgetful.lose(2));
+    const auto idle = until(4);
+    ASSERT_EQ(idle.size(), 4u);
+    same(idle);
+    // With the next write.
+    must(context, forgetful.lose(1));
+    insert("e");
+    const auto written = until(5);
+    ASSERT_EQ(written.size(), 5u);
+    same(written);
+    EXPECT_EQ(progress.gaps, 0u);
+    must(context, forgetful.lose(0));
+    insert("f");
+    const auto emptied = until(2);
+    ASSERT_EQ(emptied.size(), 2u);
+    EXPECT_EQ(emptied[0]->type, "gap");
+    EXPECT_EQ(emptied[0]->position, written[4]->position);
+    EXPECT_NE(emptied[0]->payload.find("\"from\":\"0-0\""), std::string::npos);
+    EXPECT_NE(emptied[0]->payload.find("\"reason\":\"stream_lost\""), std::string::npos);
+    EXPECT_NE(emptied[1]->payload.find("\"id\":\"f\""), std::string::npos);
+    EXPECT_EQ(progress.gaps, 1u);
+}
+
 TEST_F(MongoChanges, what_no_declaration_allows_is_told_too_and_stays_small) {
     // Of a collection without a validator, as a service may have made it before us.
     static constexpr RecordEvents loose[] = {

@@ -109,6 +109,7 @@ def exports(server, ada_id):
 
 
 def erases(server, ada_id):
+    check("it is there before", any(b"lovelace" in file.read_bytes().lower() for file in server.folder.glob("records.sqlite*")))
     server.cli("user", "erase", ADA, stdin="no\n", code=2)
     killed = 0
     for step in range(40):
@@ -126,6 +127,9 @@ def erases(server, ada_id):
     check("it was killed before that", killed >= 1, killed)
     report = json.loads(server.cli("user", "erase", ada_id, "--yes", "--json"))
     check("nothing is left to do", report["status"] == "erased" and not any(report["records"].values()), report)
+    check("nor in the store's files", report["remainsInFiles"] == "none", report)
+    for file in server.folder.glob("records.sqlite*"):
+        check(f"no address in {file.name}", b"lovelace" not in file.read_bytes().lower())
     return killed
 
 

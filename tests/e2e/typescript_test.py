@@ -20,7 +20,7 @@ class Server(EmbeddedServer):
     """With http.auth = "token", the default."""
 
     def __init__(self):
-        super().__init__("typescript", SIMULATOR_RATE=20)
+        super().__init__("typescript", SIMULATOR_RATE=20, REALTIME_RECHECK="300ms")
 
     def cli(self, *words):
         done = self.run(*words, "--json")
@@ -58,12 +58,13 @@ def main():
     try:
         server.start()
         token = server.token("*", "owner")
-        user = server.cli("user", "create", "ada@example.org")
-        server.api.send("POST", "/v1/auth/password/reset", {"token": user["resetToken"], "password": PASSWORD})
+        for email, role in (("ada@example.org", ()), ("bob@example.org", ("--domain", "acme", "--role", "viewer"))):
+            user = server.cli("user", "create", email, *role)
+            server.api.send("POST", "/v1/auth/password/reset", {"token": user["resetToken"], "password": PASSWORD})
         server.until_it_has_orders(token)
         environment = {"PATH": os.environ["PATH"], "NETBUILD_URL": server.url, "NETBUILD_TOKEN": token,
                        "NETBUILD_ACME_TOKEN": server.token("acme", "service"),
-                       "NETBUILD_EMAIL": "ada@example.org", "NETBUILD_PASSWORD": PASSWORD}
+                       "NETBUILD_EMAIL": "ada@example.org", "NETBUILD_OTHER_EMAIL": "bob@example.org", "NETBUILD_PASSWORD": PASSWORD}
         done = subprocess.run(["node", "--test", *sorted((FOLDERS[which] / "dist/test").glob("*.test.js"))], env=environment, timeout=TESTS_SECONDS_MAX)
         if done.returncode:
             raise Failed(f"node --test: {done.returncode}\n{server.log()[-1500:]}")

@@ -169,6 +169,21 @@ TEST(Resume, of_a_busy_stream_costs_a_client_in_a_quiet_room_nothing) {
     EXPECT_EQ(client.seen, (std::vector<std::string>{"1-0", "2001-0"}));
 }
 
+TEST(Resume, with_an_offset_of_a_subscription_says_the_gap_before_the_room_is_joined) {
+    World world({.stream_max = 2, .ring_max = 2});
+    for (std::uint64_t number = 1; number <= 9; ++number)
+        world.append({event_at({number, 0}, "acme", "a")});
+    world.until_at({9, 0});
+    world.archive.removed = {5, 0};
+    Client client(world, "acme");
+    ASSERT_TRUE(client.connect());
+    ASSERT_TRUE(client.subscribe("execution:b-acme"));
+    const Value answer = client.ask("subscribe", "domain:acme", Object{{"offset", "1-0"}});
+    EXPECT_EQ(answer.at_path("position.engine")->string_or(), "9-0");
+    EXPECT_EQ(client.seen, (std::vector<std::string>{"gap", "6-0", "7-0", "8-0", "9-0"}));
+    EXPECT_EQ(*client.first_gap.at_path("rooms"), Value(Array{"domain:acme"}));
+}
+
 TEST(Resume, with_an_offset_of_a_subscription_gives_the_room_from_there) {
     World world;
     Client client(world, "acme");

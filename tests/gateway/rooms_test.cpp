@@ -80,6 +80,33 @@ TEST(Gateway, merges_the_streams_and_its_offset_names_a_place_in_both) {
     EXPECT_EQ(client.seen, (std::vector<std::string>{"3-0", "4-0", "7-1", "8-0"}));
 }
 
+TEST(Gateway, tells_a_user_of_its_own_record_and_nobody_else_but_who_sees_all) {
+    World world;
+    Client user(world, "acme"), owner(world, "*"), other(world, "umbra");
+    for (Client* client : {&user, &owner, &other})
+        ASSERT_TRUE(client->connect());
+    EXPECT_TRUE(user.subscribe("user:acme"));
+    EXPECT_FALSE(other.subscribe("user:acme"));
+    EXPECT_FALSE(owner.subscribe("user:acme")); // a member, not an admin
+    EXPECT_TRUE(other.subscribe("user:umbra"));
+    const auto tell = [&](Position position, std::string type, Object more) {
+        world.loop.run(World::append_to(
+            world.documents, {event_at(position, "", "", std::move(type), std::move(more))}));
+    };
+    tell({1, 0}, "user:updated", {{"id", "acme"}});
+    // Of no domain, and not the user's record: nothing that its scope has.
+    tell({2, 0}, "task:assigned", {{"assignee", "acme"}});
+    tell({3, 0}, "user:updated", {{"id", "acme"}});
+    EXPECT_EQ(user.read(2), 2u);
+    EXPECT_EQ(user.seen, (std::vector<std::string>{"1-0", "3-0"}));
+    user.drop();
+    tell({4, 0}, "user:updated", {{"id", "acme"}});
+    ASSERT_TRUE(user.connect());
+    EXPECT_EQ(user.read(1), 1u);
+    EXPECT_EQ(user.seen.back(), "4-0");
+    EXPECT_EQ(other.read(1, std::chrono::milliseconds(30)), 0u);
+}
+
 TEST(Gateway, says_clearly_that_a_client_has_too_many_rooms) {
     World world({.gateway = {.rooms_a_client_max = 2}});
     Client client(world, "*");

@@ -207,7 +207,7 @@ public:
     }
     /// "23-0" of the events, in the order that they came; gaps as "gap".
     std::vector<std::string> seen;
-    Value last;
+    Value last, first_gap;
     /// What came instead of an event: "nothing", "ended", "closed 1013".
     std::string ended;
     std::string pid, sid, offset;
@@ -224,6 +224,7 @@ private:
         const auto& event = *parsed->get_if<Array>();
         if (event.back().is<std::string>()) offset = event.back().string_or();
         last = event.size() > 1 ? event[1] : Value();
+        if (event.front().string_or() == "gap" && first_gap.is_null()) first_gap = last;
         const Value* position = last.at_path("position");
         seen.emplace_back(position ? position->string_or() : event.front().string_or());
         return true;

@@ -42,6 +42,7 @@ public:
                                                     std::size_t limit) override {
         return store_.remove_expired(collection, now, limit);
     }
+    awaitable<result<Remains>> forget_removed() override { return store_.forget_removed(); }
 
 protected:
     awaitable<result<void>> write(std::vector<RecordWrite> writes) override {

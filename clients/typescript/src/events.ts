@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { pause } from "./caller.js";
 import { Api } from "./generated.js";
-import { parsePosition } from "./position.js";
+import type { Event, Gap } from "./generated.js";
+import { offsetOf, parsePosition } from "./position.js";
 import { ProblemError, TransportError, problemOf } from "./problem.js";
 
 const reconnectsMaxDefault = 20;
@@ -11,111 +12,12 @@ const reconnectDelayMsMax = 10_000;
 const silenceMsMax = 45_000;
 const lineCharactersMax = 32 * 1024 * 1024;
 
-/** What every event has. Ids are null where there is no such object. */
-export interface EventBase {
-    position: string;
-    at: string;
-    domainId: string | null;
-    processInstanceId: string | null;
-    executionId: string | null;
-}
-
-export interface ProcessEvent extends EventBase {
-    type: "process:started" | "process:completed" | "process:terminated" | "process:suspended" | "process:activated";
-    definitionKey: string | null;
-    definitionId: string | null;
-    deleteReason?: string | null;
-    parentProcessInstanceId?: string | null;
-    startUserId?: string | null;
-}
-
-export interface TaskEvent extends EventBase {
-    type: "task:created" | "task:assigned" | "task:updated" | "task:completed" | "task:cancelled";
-    taskId: string;
-    name: string | null;
-    definitionKey: string | null;
-    assignee: string | null;
-    owner: string | null;
-    priority: number | null;
-    status: "pending" | "in_progress" | "completed" | "cancelled";
-    deleteReason?: string | null;
-}
-
-export interface VariableEvent extends EventBase {
-    type: "variable:created" | "variable:updated" | "variable:deleted";
-    variableName: string;
-    variableInstanceId: string;
-    variableType: string;
-    /** Small values of created and updated variables. */
-    value?: unknown;
-}
-
-export interface ActivityEvent extends EventBase {
-    type: "activity:started" | "activity:completed" | "activity:cancelled";
-    activityInstanceId: string;
-    activityId: string;
-    activityName: string | null;
-    activityType: string | null;
-}
-
-export interface JobEvent extends EventBase {
-    type: "job:created" | "job:failed" | "job:completed" | "job:cancelled";
-    jobId: string;
-    kind: string;
-    activityId: string | null;
-    dueAt: string | null;
-    retries: number | null;
-    message?: string | null;
-}
-
-export interface ExternalTaskEvent extends EventBase {
-    type: "externalTask:created" | "externalTask:failed" | "externalTask:completed";
-    externalTaskId: string;
-    topicName: string;
-    activityId: string | null;
-    workerId: string | null;
-    retries: number | null;
-    message?: string | null;
-}
-
-export interface IncidentEvent extends EventBase {
-    type: "incident:created" | "incident:resolved" | "incident:deleted";
-    incidentId: string;
-    incidentType: string;
-    activityId: string | null;
-    message: string | null;
-}
-
-export interface DeploymentEvent extends EventBase {
-    type: "deployment:created";
-    deploymentId: string;
-    name: string | null;
-    /** Of the deployment, such as "process application". */
-    deploymentSource: string | null;
-}
-
-/** Events from `from` up to `to` are not there any more: read anew what you keep. */
-export interface GapEvent {
-    type: "gap";
-    position: string;
-    from: string;
-    to: string;
-    reason: string;
-}
-
-export type NetBuildEvent =
-    | ProcessEvent
-    | TaskEvent
-    | VariableEvent
-    | ActivityEvent
-    | JobEvent
-    | ExternalTaskEvent
-    | IncidentEvent
-    | DeploymentEvent
-    | GapEvent;
+/** An event or a gap; `offset` says where to go on behind it, as `from`. */
+export type NetBuildEvent = (Event | Gap) & { offset: string };
 
 export interface EventOptions {
-    /** Events after this Position; "0-0" for all that are kept. Without it those that come from now on. */
+    /** Events behind this: an event's `offset`, or a Position of Camunda's ("0-0": all that are kept), with which own
+     * data's events are those that come. Without it, all that come from now on. */
     from?: string;
     /** Only these: "domain:ID" or "execution:ID". */
     room?: `domain:${string}` | `execution:${string}`;
@@ -135,7 +37,7 @@ export class NetBuildClient extends Api {
             try {
                 for await (const event of this.connection(after, options)) {
                     failures = 0;
-                    after = event.position;
+                    after = event.offset;
                     this.see(after);
                     yield event;
                 }
@@ -159,7 +61,7 @@ export class NetBuildClient extends Api {
     /** "Only what comes" has to have a name, or what comes while a connection is lost would be missed. */
     private async newest(signal: AbortSignal | undefined): Promise<string> {
         const page = await this.listDefinitions({ limit: 1 }, signal === undefined ? {} : { signal });
-        return page.position.engine ?? "0-0";
+        return offsetOf(page.position);
     }
 
     private async *connection(after: string, options: EventOptions): AsyncGenerator<NetBuildEvent, void, undefined> {
@@ -202,6 +104,7 @@ async function* eventsIn(body: ReadableStream<Uint8Array>, alive: () => void, si
     const reader = body.getReader();
     const decoder = new TextDecoder();
     let text = "";
+    let id = "";
     let data: string[] = [];
     while (true) {
         const { done, value } = await transported(reader.read(), signal);
@@ -215,17 +118,17 @@ async function* eventsIn(body: ReadableStream<Uint8Array>, alive: () => void, si
             const line = ended.endsWith("\r") ? ended.slice(0, -1) : ended;
             if (line !== "") {
                 if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
+                if (line.startsWith("id:")) id = line.slice(3).trimStart();
                 continue;
             }
-            if (data.length > 0) yield eventOf(data.join("\n"));
+            if (data.length > 0) yield eventOf(data.join("\n"), id);
             data = [];
         }
     }
 }
 
-function eventOf(data: string): NetBuildEvent {
-    const event = JSON.parse(data) as NetBuildEvent;
-    if (typeof event.type !== "string" || parsePosition(event.position) === undefined)
-        throw new TypeError("an event without type and Position");
-    return event;
+function eventOf(data: string, id: string): NetBuildEvent {
+    const event = JSON.parse(data) as Event | Gap;
+    if (typeof event.type !== "string" || parsePosition(id) === undefined) throw new TypeError("an event without type and id");
+    return { ...event, offset: id };
 }

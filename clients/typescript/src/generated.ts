@@ -149,16 +149,279 @@ export type PlaceInLog = {
     lsn?: string;
 };
 
-/** Further members are those of the type */
-export type Event = {
-    /** such as process:started, task:created, variable:updated */
-    type: string;
-    source: string;
+/** An event by its type; of a gap, see Gap */
+export type Event = ProcessEvent | TaskEvent | VariableEvent | ActivityEvent | JobEvent | ExternalTaskEvent | IncidentEvent | DeploymentEvent | ConversationChanged | MessageChanged | AiContextChanged | PaymentChanged | DomainChanged | UserChanged | SnapshotTaken | EmbeddingIndexChanged;
+
+/** What every event of Camunda's has. Ids are null where there is no such object */
+export type EngineEvent = {
+    source: "engine";
+    /** the commit's place and the event's in it */
+    position: string;
+    /** of the commit */
+    at: string;
+    domainId: string | null;
+    processInstanceId: string | null;
+    /** the business key */
+    executionId: string | null;
+};
+
+export type ProcessEvent = ProcessStarted | ProcessChanged | ProcessEnded;
+
+export type ProcessStarted = EngineEvent & {
+    type: "process:started";
+    definitionKey: string | null;
+    definitionId: string | null;
+    parentProcessInstanceId: string | null;
+    startUserId: string | null;
+};
+
+export type ProcessChanged = EngineEvent & {
+    type: "process:suspended" | "process:activated";
+    definitionKey: string | null;
+    definitionId: string | null;
+};
+
+export type ProcessEnded = EngineEvent & {
+    type: "process:completed" | "process:terminated";
+    definitionKey: string | null;
+    definitionId: string | null;
+    deleteReason: string | null;
+};
+
+export type TaskEvent = TaskChanged | TaskEnded;
+
+export type TaskMembers = {
+    taskId: string;
+    name: string | null;
+    definitionKey: string | null;
+    /** null in task:assigned: it was given back */
+    assignee: string | null;
+    owner: string | null;
+    priority: number | null;
+    status: "pending" | "in_progress" | "completed" | "cancelled";
+};
+
+export type TaskChanged = EngineEvent & TaskMembers & {
+    type: "task:created" | "task:assigned" | "task:updated";
+};
+
+export type TaskEnded = EngineEvent & TaskMembers & {
+    type: "task:completed" | "task:cancelled";
+    deleteReason: string | null;
+};
+
+export type VariableEvent = VariableCreated | VariableChanged;
+
+export type VariableMembers = {
+    variableName: string;
+    variableInstanceId: string;
+    variableType: string;
+    /** of a task's local variable */
+    taskId?: string;
+    /** of a variable that is local to an execution inside the process */
+    scopeId?: string;
+};
+
+export type VariableCreated = EngineEvent & VariableMembers & {
+    type: "variable:created";
+    /** of a scalar of at most 16 KiB; ask the execution for others */
+    value?: string | number | boolean | null;
+};
+
+export type VariableChanged = EngineEvent & VariableMembers & {
+    type: "variable:updated" | "variable:deleted";
+};
+
+export type ActivityEvent = EngineEvent & {
+    type: "activity:started" | "activity:completed" | "activity:cancelled";
+    activityInstanceId: string;
+    activityId: string | null;
+    activityName: string | null;
+    activityType: string | null;
+};
+
+export type JobEvent = JobChanged | JobFailed;
+
+export type JobMembers = {
+    jobId: string;
+    /** timer, message … */
+    kind: string;
+    activityId: string | null;
+    dueAt: string | null;
+    /** that are left */
+    retries: number | null;
+};
+
+export type JobChanged = EngineEvent & JobMembers & {
+    type: "job:created" | "job:completed" | "job:cancelled";
+};
+
+export type JobFailed = EngineEvent & JobMembers & {
+    type: "job:failed";
+    message: string | null;
+};
+
+export type ExternalTaskEvent = ExternalTaskChanged | ExternalTaskFailed;
+
+export type ExternalTaskMembers = {
+    externalTaskId: string;
+    topicName: string | null;
+    activityId: string | null;
+    workerId: string | null;
+    /** that are left */
+    retries: number | null;
+};
+
+export type ExternalTaskChanged = EngineEvent & ExternalTaskMembers & {
+    type: "externalTask:created" | "externalTask:completed";
+};
+
+export type ExternalTaskFailed = EngineEvent & ExternalTaskMembers & {
+    type: "externalTask:failed";
+    message: string | null;
+};
+
+export type IncidentEvent = EngineEvent & {
+    type: "incident:created" | "incident:resolved" | "incident:deleted";
+    incidentId: string;
+    incidentType: string | null;
+    activityId: string | null;
+    message: string | null;
+};
+
+export type DeploymentEvent = EngineEvent & {
+    type: "deployment:created";
+    deploymentId: string;
+    name: string | null;
+    /** such as "process application" */
+    deploymentSource: string | null;
+};
+
+/** What every event of NetBuild's own data has. Content is none of it, so ask for the record by its id */
+export type OwnDataEvent = {
+    source: "documents";
+    /** on the clock of NetBuild's own data */
     position: string;
     at: string;
     domainId: string | null;
-    processInstanceId?: string | null;
-    executionId?: string | null;
+    id: string;
+    /** not of a record that another program made */
+    version?: number;
+};
+
+export type ConversationChanged = OwnDataEvent & {
+    type: "conversation:created" | "conversation:updated";
+    executionId?: string;
+    taskId?: string;
+};
+
+export type MessageChanged = OwnDataEvent & {
+    type: "message:created" | "message:updated";
+    /** of all its states */
+    messageId?: string;
+    conversationId?: string;
+    /** in the conversation */
+    sequence?: number;
+    /** of the state */
+    number?: number;
+    /** posted, edited, deleted */
+    state?: string;
+    /** user, assistant, system, tool */
+    role?: string;
+    executionId?: string;
+    taskId?: string;
+};
+
+export type AiContextChanged = OwnDataEvent & {
+    type: "aiContext:created" | "aiContext:updated";
+    conversationId?: string;
+    executionId?: string;
+};
+
+export type PaymentChanged = OwnDataEvent & {
+    type: "payment:created" | "payment:updated";
+    status?: string;
+    executionId?: string;
+    processInstanceId?: string;
+    taskId?: string;
+    conversationId?: string;
+};
+
+export type DomainChanged = OwnDataEvent & {
+    type: "domain:created" | "domain:updated";
+    status?: string;
+};
+
+/** To the user and to those with a role in every domain */
+export type UserChanged = OwnDataEvent & {
+    type: "user:created" | "user:updated";
+    /** active, disabled, erasing, erased */
+    status?: string;
+};
+
+export type SnapshotTaken = OwnDataEvent & {
+    type: "snapshot:created";
+    sequence?: number;
+    taskId?: string;
+    processInstanceId?: string;
+    executionId?: string;
+};
+
+export type EmbeddingIndexChanged = OwnDataEvent & {
+    type: "embeddingIndex:created" | "embeddingIndex:updated";
+    status?: string;
+    sequence?: number;
+};
+
+/** In server-sent events: what came after `from` up to `to` is not there any more; read anew what you keep */
+export type Gap = {
+    type: "gap";
+    source: "engine" | "documents";
+    /** where it goes on; the same as to */
+    position: string;
+    from: string;
+    to: string;
+    /** retention, history_lost, capture_away, unknown_offset … */
+    reason: string;
+};
+
+/** In Socket.IO: what came after `from` up to `to` in these rooms is not there any more; read anew what you keep */
+export type RoomGap = {
+    source: "engine" | "documents";
+    from: string;
+    to: string;
+    rooms: string[];
+    /** retention, history_lost, capture_away, unknown_offset … */
+    reason: string;
+};
+
+export type RealtimeTrouble = {
+    /** unauthorized: the token is not good any more, and the server disconnects; rate_limited: too many events a second */
+    code: string;
+    message: string;
+};
+
+/** A room that the client may not see any more */
+export type RoomLost = {
+    room: string;
+    code: string;
+};
+
+/** Where to begin; without an offset with what comes */
+export type SubscribeFrom = {
+    offset?: string;
+};
+
+export type SubscribeAnswer = {
+    ok: true;
+    position: Position;
+    offset: string;
+} | {
+    ok: false;
+    error: {
+        code: string;
+        message: string;
+    };
 };
 
 export type DefinitionName = {
@@ -621,6 +884,114 @@ export type Execution = {
     };
     otherInstances?: (Record<string, unknown>)[];
 };
+
+/** The event of each type, as server-sent events and timelines have it. */
+export interface EventOf {
+    "process:started": ProcessStarted;
+    "process:suspended": ProcessChanged;
+    "process:activated": ProcessChanged;
+    "process:completed": ProcessEnded;
+    "process:terminated": ProcessEnded;
+    "task:created": TaskChanged;
+    "task:assigned": TaskChanged;
+    "task:updated": TaskChanged;
+    "task:completed": TaskEnded;
+    "task:cancelled": TaskEnded;
+    "variable:created": VariableCreated;
+    "variable:updated": VariableChanged;
+    "variable:deleted": VariableChanged;
+    "activity:started": ActivityEvent;
+    "activity:completed": ActivityEvent;
+    "activity:cancelled": ActivityEvent;
+    "job:created": JobChanged;
+    "job:completed": JobChanged;
+    "job:cancelled": JobChanged;
+    "job:failed": JobFailed;
+    "externalTask:created": ExternalTaskChanged;
+    "externalTask:completed": ExternalTaskChanged;
+    "externalTask:failed": ExternalTaskFailed;
+    "incident:created": IncidentEvent;
+    "incident:resolved": IncidentEvent;
+    "incident:deleted": IncidentEvent;
+    "deployment:created": DeploymentEvent;
+    "conversation:created": ConversationChanged;
+    "conversation:updated": ConversationChanged;
+    "message:created": MessageChanged;
+    "message:updated": MessageChanged;
+    "aiContext:created": AiContextChanged;
+    "aiContext:updated": AiContextChanged;
+    "payment:created": PaymentChanged;
+    "payment:updated": PaymentChanged;
+    "domain:created": DomainChanged;
+    "domain:updated": DomainChanged;
+    "user:created": UserChanged;
+    "user:updated": UserChanged;
+    "snapshot:created": SnapshotTaken;
+    "embeddingIndex:created": EmbeddingIndexChanged;
+    "embeddingIndex:updated": EmbeddingIndexChanged;
+}
+
+export type EventName = keyof EventOf;
+
+/** As Socket.IO gives it, where its name is its type. */
+export type PayloadOf<Name extends EventName> = Omit<EventOf[Name], "type">;
+
+/** What a Socket.IO client may hear: Socket<ServerEvents, ClientEvents>. */
+export interface ServerEvents {
+    "process:started": (event: PayloadOf<"process:started">, offset: string) => void;
+    "process:suspended": (event: PayloadOf<"process:suspended">, offset: string) => void;
+    "process:activated": (event: PayloadOf<"process:activated">, offset: string) => void;
+    "process:completed": (event: PayloadOf<"process:completed">, offset: string) => void;
+    "process:terminated": (event: PayloadOf<"process:terminated">, offset: string) => void;
+    "task:created": (event: PayloadOf<"task:created">, offset: string) => void;
+    "task:assigned": (event: PayloadOf<"task:assigned">, offset: string) => void;
+    "task:updated": (event: PayloadOf<"task:updated">, offset: string) => void;
+    "task:completed": (event: PayloadOf<"task:completed">, offset: string) => void;
+    "task:cancelled": (event: PayloadOf<"task:cancelled">, offset: string) => void;
+    "variable:created": (event: PayloadOf<"variable:created">, offset: string) => void;
+    "variable:updated": (event: PayloadOf<"variable:updated">, offset: string) => void;
+    "variable:deleted": (event: PayloadOf<"variable:deleted">, offset: string) => void;
+    "activity:started": (event: PayloadOf<"activity:started">, offset: string) => void;
+    "activity:completed": (event: PayloadOf<"activity:completed">, offset: string) => void;
+    "activity:cancelled": (event: PayloadOf<"activity:cancelled">, offset: string) => void;
+    "job:created": (event: PayloadOf<"job:created">, offset: string) => void;
+    "job:completed": (event: PayloadOf<"job:completed">, offset: string) => void;
+    "job:cancelled": (event: PayloadOf<"job:cancelled">, offset: string) => void;
+    "job:failed": (event: PayloadOf<"job:failed">, offset: string) => void;
+    "externalTask:created": (event: PayloadOf<"externalTask:created">, offset: string) => void;
+    "externalTask:completed": (event: PayloadOf<"externalTask:completed">, offset: string) => void;
+    "externalTask:failed": (event: PayloadOf<"externalTask:failed">, offset: string) => void;
+    "incident:created": (event: PayloadOf<"incident:created">, offset: string) => void;
+    "incident:resolved": (event: PayloadOf<"incident:resolved">, offset: string) => void;
+    "incident:deleted": (event: PayloadOf<"incident:deleted">, offset: string) => void;
+    "deployment:created": (event: PayloadOf<"deployment:created">, offset: string) => void;
+    "conversation:created": (event: PayloadOf<"conversation:created">, offset: string) => void;
+    "conversation:updated": (event: PayloadOf<"conversation:updated">, offset: string) => void;
+    "message:created": (event: PayloadOf<"message:created">, offset: string) => void;
+    "message:updated": (event: PayloadOf<"message:updated">, offset: string) => void;
+    "aiContext:created": (event: PayloadOf<"aiContext:created">, offset: string) => void;
+    "aiContext:updated": (event: PayloadOf<"aiContext:updated">, offset: string) => void;
+    "payment:created": (event: PayloadOf<"payment:created">, offset: string) => void;
+    "payment:updated": (event: PayloadOf<"payment:updated">, offset: string) => void;
+    "domain:created": (event: PayloadOf<"domain:created">, offset: string) => void;
+    "domain:updated": (event: PayloadOf<"domain:updated">, offset: string) => void;
+    "user:created": (event: PayloadOf<"user:created">, offset: string) => void;
+    "user:updated": (event: PayloadOf<"user:updated">, offset: string) => void;
+    "snapshot:created": (event: PayloadOf<"snapshot:created">, offset: string) => void;
+    "embeddingIndex:created": (event: PayloadOf<"embeddingIndex:created">, offset: string) => void;
+    "embeddingIndex:updated": (event: PayloadOf<"embeddingIndex:updated">, offset: string) => void;
+    gap: (event: RoomGap, offset: string) => void;
+    unsubscribed: (event: RoomLost) => void;
+    error: (event: RealtimeTrouble) => void;
+}
+
+/** What it may say. */
+export interface ClientEvents {
+    /** Joins a room, domain:ID, execution:ID, conversation:ID or user:ID */
+    subscribe: (...given: [room: string, answer: (answer: SubscribeAnswer) => void] | [room: string, from: SubscribeFrom, answer: (answer: SubscribeAnswer) => void]) => void;
+    /** Leaves a room; one that the client is not in is no error */
+    unsubscribe: (...given: [room: string, answer: (answer: SubscribeAnswer) => void]) => void;
+}
 
 const operations = {
     getExecution: {"id": "getExecution", "method": "GET", "path": "/v1/executions/{executionId}", "query": ["by", "consistency"], "headers": {"waitMs": "X-NetBuild-Wait"}, "keyed": false, "positioned": true, "open": false},

@@ -30,7 +30,8 @@ inline constexpr Collection conversations{.name = "conversations",
                                           .holds = "a conversation, about an execution or a task",
                                           .fields = conversation_fields,
                                           .indexes = conversation_indexes,
-                                          .bytes_max = 64 * 1024};
+                                          .bytes_max = 64 * 1024,
+                                          .shared = true};
 /// What a client may change of it.
 inline constexpr Field conversation_change_fields[] = {
     conversation_fields[1], conversation_fields[2], conversation_fields[3], conversation_fields[4]};
@@ -100,6 +101,7 @@ inline constexpr Collection messages{.name = "messages",
                                      .indexes = message_indexes,
                                      .append_only = true,
                                      .bytes_max = 256 * 1024,
+                                     .shared = true,
                                      .searched = "text"};
 /// What an edit may say: all of it, what is left out is gone.
 inline constexpr Field message_edit_fields[] = {
@@ -152,6 +154,7 @@ inline constexpr RecordIndex ai_context_indexes[] = {
 inline constexpr Collection ai_contexts{.name = "ai_contexts",
                                         .holds = "what a model is told besides the messages",
                                         .fields = ai_context_fields,
-                                        .indexes = ai_context_indexes};
+                                        .indexes = ai_context_indexes,
+                                        .shared = true};
 
 } // namespace netbuild::data

@@ -18,7 +18,8 @@ inline constexpr RecordIndex domain_indexes[] = {
 inline constexpr Collection domains{.name = "domains",
                                     .holds = "a tenant with its configuration",
                                     .fields = domain_fields,
-                                    .indexes = domain_indexes};
+                                    .indexes = domain_indexes,
+                                    .shared = true};
 
 inline constexpr Field domain_version_fields[] = {
     {.name = "domainId", .required = true},

@@ -69,7 +69,8 @@ inline constexpr RecordIndex embedding_record_indexes[] = {
 inline constexpr Collection embeddings{.name = "embeddings",
                                        .holds = "a vector and what it was made of",
                                        .fields = embedding_fields,
-                                       .indexes = embedding_record_indexes};
+                                       .indexes = embedding_record_indexes,
+                                       .shared = true};
 
 inline constexpr Field embedding_removal_fields[] = {
     {.name = "indexId", .required = true},

@@ -26,7 +26,8 @@ inline constexpr RecordIndex user_indexes[] = {
 inline constexpr Collection users{.name = "users",
                                   .holds = "a person or a service that may sign in",
                                   .fields = user_fields,
-                                  .indexes = user_indexes};
+                                  .indexes = user_indexes,
+                                  .shared = true};
 
 inline constexpr Field membership_fields[] = {
     {.name = "userId", .required = true},

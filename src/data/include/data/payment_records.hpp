@@ -42,7 +42,8 @@ inline constexpr RecordIndex payment_indexes[] = {
 inline constexpr Collection payments{.name = "payments",
                                      .holds = "a payment's state and balances",
                                      .fields = payment_fields,
-                                     .indexes = payment_indexes};
+                                     .indexes = payment_indexes,
+                                     .shared = true};
 
 inline constexpr Field payment_event_fields[] = {
     {.name = "paymentId", .required = true},

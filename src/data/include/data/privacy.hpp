@@ -55,6 +55,8 @@ struct PersonCounts {
     std::map<std::string_view, std::int64_t> records;
     /// Indexes that have lost vectors.
     std::set<std::string> indexes;
+    /// Other programs' records that name the person: they stay, for their programs to erase.
+    std::int64_t others = 0;
 };
 
 /// Everything that is known about a person, given out or erased; docs/guide/privacy.md. Collections

@@ -39,7 +39,8 @@ inline constexpr Collection task_snapshots{.name = "task_snapshots",
                                            .fields = task_snapshot_fields,
                                            .indexes = task_snapshot_indexes,
                                            .append_only = true,
-                                           .bytes_max = snapshot_content_bytes_max + 64 * 1024};
+                                           .bytes_max = snapshot_content_bytes_max + 64 * 1024,
+                                           .shared = true};
 
 inline constexpr Field snapshot_head_fields[] = {
     {.name = "sequence", .type = FieldType::integer, .required = true},

@@ -112,7 +112,9 @@ private:
     // Events.
     void on_event(const feed::FeedEvent& event, const Value& payload);
     void tell_gap(const feed::FeedEvent& event);
-    void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after);
+    void emit_gap(Member& member, const feed::FeedEvent& event, const feed::Place& after,
+                  Array rooms);
+    [[nodiscard]] static Array rooms_of(const Member& member);
 
     // Resume.
     asio::awaitable<std::optional<realtime::RecoveredSession>> restore(std::string pid,
@@ -120,12 +122,12 @@ private:
     [[nodiscard]] Session leaving(const Member& member) const;
     void put_back(const MemberPtr& member, feed::Place from);
     awaitable<result<void>> resume(MemberPtr member);
-    enum class Of : std::uint8_t { member, room };
-    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader, Of what);
+    awaitable<result<bool>> replay(MemberPtr member, feed::FeedReader& reader,
+                                   std::string subscribing);
     awaitable<result<bool>> has_room_for_more(Member& member);
     [[nodiscard]] std::size_t replay_bytes() const;
     bool deliver(Member& member, const std::vector<feed::Delivery>& found, feed::FeedReader& reader,
-                 Of what);
+                 const std::string& subscribing);
     /// All up to it in its rooms the client was sent.
     [[nodiscard]] const feed::Place& place_of(const Member& member) const;
     [[nodiscard]] feed::Interest interest_of(const MemberPtr& member) const;

@@ -6,6 +6,7 @@
 
 #include "gateway/session.hpp"
 #include "model/caller.hpp"
+#include "ports/event_bus.hpp"
 
 namespace netbuild::gateway {
 
@@ -32,6 +33,10 @@ public:
 /// The rooms of Socket.IO that a client of this room is in: its own name first, which other
 /// programs of the cluster emit to.
 [[nodiscard]] std::vector<std::string> parts_of(std::string_view room, const RoomState& state);
+/// Of a user's own record, beside the domains' names: no name that a domain may have.
+inline constexpr std::string_view no_domain = "\x1e";
+/// The part of a room that an event belongs to.
+[[nodiscard]] std::string_view domain_in(std::string_view room, const StreamEvent& event);
 /// Belongs the event of this domain to the client's room?
 [[nodiscard]] bool admits(const RoomState& state, std::string_view domain);
 

@@ -83,6 +83,10 @@ struct Collection {
     /// A date field: after it a record may be removed. It needs an index.
     std::string_view expires = {};
     std::size_t bytes_max = 1024 * 1024;
+    /// Other programs write into it, too, in forms of their own: their records have an `_id` that
+    /// is no text, or no version. They are let in, told of and read as they are, held to nothing,
+    /// and bound by no unique index whose last field they lack.
+    bool shared = false;
     /// A text field with a full-text index, where the store has such a thing. Of an append-only
     /// collection that does not expire: what is indexed once stays.
     std::string_view searched = {};

@@ -20,7 +20,7 @@ struct RecordEvents {
     std::string_view subject;
     /// Fields that an event has, where the record has them and they are short scalars.
     std::span<const std::string_view> fields;
-    /// The field that names the domain whose members may see it, or `_id`.
+    /// The field that names the domain whose members may see it, or `_id`; empty: it is of none.
     std::string_view domain = "domainId";
     /// Of a log of states, the field that counts them: a record past the first is an update.
     std::string_view state_number = {};
@@ -67,8 +67,8 @@ public:
     virtual ~RecordChanges() = default;
 
     /// Goes to the place that was confirmed last, by whatever process; if the stream ends before it
-    /// (`published`), to where the stream ends, as far back as the source keeps what was confirmed.
-    /// The first time of all: to the source's beginning, or to now.
+    /// (`published`), to where the stream ends, as far back as the source keeps what was confirmed,
+    /// or says the gap. The first time of all: to the source's beginning, or to now.
     virtual awaitable<result<void>> open(Position published) = 0;
     /// Up to `changes_max` of what comes next; waits up to `wait` for the first. After a failure:
     /// open().

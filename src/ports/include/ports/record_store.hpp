@@ -140,6 +140,18 @@ public:
     virtual awaitable<result<std::uint64_t>> remove_expired(const Collection& collection, Date now,
                                                             std::size_t limit) = 0;
 
+    /// What becomes of the bytes that removed and replaced records had.
+    enum class Remains : unsigned char {
+        /// They are in none of the store's files.
+        none,
+        /// They may be until a later try: somebody reads an older state, or it would take long.
+        some,
+        /// They are the server's, by its own rules.
+        servers,
+    };
+    /// Rewrites what has to be, where the files are the store's own.
+    virtual awaitable<result<Remains>> forget_removed() { co_return Remains::servers; }
+
     static constexpr std::size_t writes_max = 100;
 
     /// A checked query as adapters run it: `keys` compare as one tuple.

@@ -34,6 +34,7 @@ public:
     awaitable<result<void>> apply(SchemaChange change, SchemaProgress progress) override;
     awaitable<result<std::vector<ValuePtr>>> get(const Collection& collection,
                                                  std::vector<std::string> ids) override;
+    awaitable<result<Remains>> forget_removed() override;
     awaitable<result<std::uint64_t>> remove_expired(const Collection& collection, Date now,
                                                     std::size_t limit) override;
 

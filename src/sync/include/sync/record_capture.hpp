@@ -23,7 +23,9 @@ struct RecordProgress {
 
 /// Puts the changes of NetBuild's own records into a stream of their own: published, then
 /// confirmed. A crash in between gives them out again, at the same Positions, and the stream
-/// refuses what it has passed: no event is lost, and none is there twice.
+/// refuses what it has passed: no event is lost, and none is there twice. A stream that ends before
+/// what was put into it has lost entries: the source is opened behind its end, and gives again what
+/// it still has.
 class RecordCapture {
 public:
     struct Ports {
@@ -48,6 +50,9 @@ private:
     Ports ports_;
     RecordProgress& progress_;
     bool open_ = false;
+    /// Given to the channels once: never again.
+    Position announced_;
+    Clock::duration looked_at_{};
 };
 
 } // namespace netbuild::sync
