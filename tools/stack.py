@@ -28,6 +28,9 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEPS = ROOT / ".deps"
 NAMES = ["postgres", "redis", "mongodb", "camunda"]
+# Only where they are asked for: Redis with TLS and a user, and a Redis Cluster of three masters with a replica each.
+CLUSTER = [f"redis-cluster-{i}" for i in range(6)]
+MORE = ["redis-tls", "redis-cluster"]
 PORT_BASE = 25400
 PORT_MAX = 32767
 START_SECONDS_MAX = 240  # a JVM on a busy machine
@@ -71,7 +74,8 @@ class Stack:
         self.secure = self.state["secure"] = self.state.get("secure", secure)
         self.tls = self.folder / "tls"
         self.password = SECURE_PASSWORD if self.secure else PASSWORD
-        self.ports = {"postgres": base + 32, "redis": base + 79, "mongodb": base + 17, "camunda": base + 80}
+        self.ports = {"postgres": base + 32, "redis": base + 79, "mongodb": base + 17, "camunda": base + 80,
+                      "redis-tls": base + 78, **{name: base + 50 + i for i, name in enumerate(CLUSTER)}}
         self.http_port = base + 90
 
     # --- processes
@@ -242,18 +246,45 @@ class Stack:
             self.psql(f"create database {DATABASE} owner {USER}")
         return True
 
-    def start_redis(self):
-        data = self.folder / "redis"
+    def start_redis(self, name="redis", secure=None, more=("--appendonly", "yes")):
+        data = self.folder / name
         data.mkdir(exist_ok=True)
-        listen = ["--port", str(self.ports["redis"])]
-        if self.secure:
+        listen = ["--port", str(self.ports[name])]
+        if self.secure if secure is None else secure:
             self.make_certificates()
-            listen = ["--port", "0", "--tls-port", str(self.ports["redis"]), "--tls-cert-file", str(self.tls / "server.pem"),
+            listen = ["--port", "0", "--tls-port", str(self.ports[name]), "--tls-cert-file", str(self.tls / "server.pem"),
                       "--tls-key-file", str(self.tls / "server.key"), "--tls-ca-cert-file", str(self.tls / "ca.pem"),
                       "--tls-auth-clients", "no", "--user", "default", "off",
                       "--user", SECURE_USER, "on", f">{SECURE_PASSWORD}", "~*", "&*", "+@all"]
-        self.spawn("redis", ["redis-server", *listen, "--bind", "127.0.0.1", "--dir", str(data), "--appendonly", "yes",
-                             "--maxmemory-policy", "noeviction", "--daemonize", "no"])
+        self.spawn(name, ["redis-server", *listen, "--bind", "127.0.0.1", "--dir", str(data), *more,
+                          "--maxmemory-policy", "noeviction", "--daemonize", "no"])
+
+    def start_redis_tls(self):
+        self.start_redis("redis-tls", secure=True, more=("--save", ""))
+
+    def ready_redis_tls(self):
+        return connects(self.ports["redis-tls"])
+
+    def start_redis_cluster(self):
+        for name in CLUSTER:
+            port = self.ports[name]
+            self.start_redis(name, secure=False, more=(
+                "--save", "", "--cluster-enabled", "yes", "--cluster-port", str(port + 10), "--cluster-node-timeout", "2000"))
+
+    def ready_redis_cluster(self):
+        """Made of its servers when all answer; ready when each knows all slots."""
+        ports = [self.ports[name] for name in CLUSTER]
+
+        def cli(port, *words):
+            return subprocess.run(["redis-cli", "-p", str(port), *words], capture_output=True, text=True).stdout
+
+        infos = [cli(port, "cluster", "info") for port in ports]
+        if all("cluster_known_nodes:1\r" in info or "cluster_known_nodes:1\n" in info for info in infos):
+            addresses = [f"127.0.0.1:{port}" for port in ports]
+            subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", "1", "--cluster-yes"],
+                           check=True, stdout=subprocess.DEVNULL)
+            return False
+        return all("cluster_state:ok" in info and "cluster_known_nodes:6" in info for info in infos)
 
     def ready_redis(self):
         if self.secure:
@@ -304,29 +335,37 @@ class Stack:
     def start(self, names):
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            if self.running(name):
+            processes = self.processes(name)
+            if all(self.running(each) for each in processes):
                 continue
-            if connects(self.ports[name]):
-                die(f"port {self.ports[name]}, for {name}, is taken by another process: choose --port-base")
+            for each in processes:
+                if connects(self.ports[each]):
+                    die(f"port {self.ports[each]}, for {each}, is taken by another process: choose --port-base")
             if name == "camunda":
                 self.wait("postgres")
-            getattr(self, f"start_{name}")()
+            getattr(self, f"start_{name.replace('-', '_')}")()
         for name in names:
             self.wait(name)
 
+    @staticmethod
+    def processes(name):
+        return CLUSTER if name == "redis-cluster" else [name]
+
     def wait(self, name):
         deadline = time.monotonic() + START_SECONDS_MAX
-        while not getattr(self, f"ready_{name}")():
-            if not self.running(name):
-                tail = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-15:]
-                die(f"{name} ended at once; the end of {self.folder / (name + '.log')}:\n  " + "\n  ".join(tail))
+        while not getattr(self, f"ready_{name.replace('-', '_')}")():
+            for each in self.processes(name):
+                if self.running(each):
+                    continue
+                tail = (self.folder / f"{each}.log").read_text(errors="replace").splitlines()[-15:]
+                die(f"{each} ended at once; the end of {self.folder / (each + '.log')}:\n  " + "\n  ".join(tail))
             if time.monotonic() > deadline:
                 die(f"{name} does not answer after {START_SECONDS_MAX} s; see {self.folder / (name + '.log')}")
             time.sleep(0.1)
-        say(f"{name} answers on 127.0.0.1:{self.ports[name]}")
+        say(f"{name} answers on 127.0.0.1:{self.ports[self.processes(name)[0]]}")
 
     def up(self, names):
-        names = [name for name in NAMES if name in names]
+        names = [name for name in NAMES + MORE if name in names]
         if "camunda" in names and "postgres" not in names:
             names.insert(0, "postgres")
         self.start(names)
@@ -393,7 +432,7 @@ auth = "none"
         }
 
     def down(self, wipe):
-        for name in reversed(NAMES):
+        for name in reversed([*NAMES, "redis-tls", *CLUSTER]):
             self.stop(name)
         if wipe:
             shutil.rmtree(self.postgres_folder().parent if os.geteuid() == 0 else self.postgres_folder(),
@@ -420,9 +459,9 @@ def main():
     stack = Stack(arguments.folder, arguments.port_base, arguments.secure)
     if arguments.command == "up":
         names = arguments.only.split(",")
-        unknown = [name for name in names if name not in NAMES]
+        unknown = [name for name in names if name not in NAMES + MORE]
         if unknown:
-            die(f"no server {', '.join(unknown)}; there are {', '.join(NAMES)}")
+            die(f"no server {', '.join(unknown)}; there are {', '.join(NAMES + MORE)}")
         stack.up(names)
     elif arguments.command == "down":
         stack.down(arguments.wipe)

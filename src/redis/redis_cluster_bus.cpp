@@ -5,10 +5,8 @@
 #include <charconv>
 #include <map>
 
-#include "redis_link.hpp"
-#include "redis_topology.hpp"
+#include "redis_nodes.hpp"
 #include "runtime/signal.hpp"
-#include "runtime/task_group.hpp"
 
 namespace netbuild {
 namespace {
@@ -16,13 +14,11 @@ namespace {
 using Kind = ClusterBus::Kind;
 using resp::Reply;
 
-constexpr int redirections_max = 3;
-/// Links to servers; a cluster that claims more masters than that is not followed there.
+/// Connections that listen to shard channels, one a master.
 constexpr std::size_t links_max = 1000;
 constexpr auto block = std::chrono::seconds(5);
 constexpr std::string_view block_ms = "5000";
 constexpr std::string_view read_count = "100";
-constexpr auto refresh_interval = std::chrono::milliseconds(100);
 
 // Scripts of one key: a hash {generation, value}, and a lease {holder, until, generation, note}.
 
@@ -142,56 +138,35 @@ public:
         : executor_(executor),
           clock_(clock),
           options_(std::move(options)),
-          changed_(executor),
-          tasks_(executor, [this](const std::string&, const Error& error) {
-              last_failure_ = error.detail();
-          }) {}
+          nodes_(executor, clock,
+                 {.url = options_.url,
+                  .ca_file = options_.ca_file,
+                  .link = link_options(),
+                  .ping_interval = options_.ping_interval},
+                 {.on_topology = [this](bool) { place_all(); },
+                  .on_lost =
+                      [this] {
+                          ++counters_.connections_lost;
+                          changed_.notify_all();
+                      },
+                  .on_ping = [this] { ping(); }}),
+          changed_(executor) {}
 
-    result<void> start() {
-        TRY(seed_, parse_redis_url(options_.url, options_.ca_file));
-        command_link(seed_.text());
-        tasks_.spawn("pings", ping());
-        return {};
-    }
     awaitable<void> stop() {
-        for (auto& [address, link] : commands_)
-            link->close();
         for (auto& [address, link] : listening_)
             link->close();
         for (auto& [stream, follower] : followers_)
             close(*follower);
-        co_await tasks_.stop();
+        co_await nodes_.stop();
     }
 
-    // Links.
+    // Links that listen.
 
-    [[nodiscard]] RedisAddress address_of(const std::string& text) const {
-        RedisAddress address = seed_;
-        const auto colon = text.rfind(':');
-        address.host = text.substr(0, colon);
-        address.port = text.substr(colon + 1);
-        return address;
+    [[nodiscard]] RedisLink::Options link_options() const {
+        return {.name = "netbuild-cluster", .queued_bytes_max = options_.queued_bytes_max};
     }
     std::shared_ptr<RedisLink> make_link(const std::string& address, RedisLink::Events events) {
-        auto link = std::make_shared<RedisLink>(
-            executor_, clock_, address_of(address),
-            RedisLink::Limits{.queued_bytes_max = options_.queued_bytes_max}, std::move(events));
-        tasks_.spawn("Redis " + address, link->run());
-        return link;
-    }
-    std::shared_ptr<RedisLink> command_link(const std::string& address) {
-        if (const auto found = commands_.find(address); found != commands_.end())
-            return found->second;
-        if (commands_.size() >= links_max) return nullptr;
-        auto link = make_link(address, {.on_ready = [this] { refresh(); },
-                                        .on_lost =
-                                            [this] {
-                                                ++counters_.connections_lost;
-                                                changed_.notify_all();
-                                                if (topology_.is_cluster()) refresh();
-                                            }});
-        commands_.emplace(address, link);
-        return link;
+        return nodes_.make_link(address, std::move(events), link_options());
     }
     std::shared_ptr<RedisLink> listening_link(const std::string& address) {
         if (const auto found = listening_.find(address); found != listening_.end())
@@ -208,110 +183,17 @@ public:
         listening_.emplace(address, link);
         return link;
     }
-    awaitable<result<void>> ping() {
+    void ping() {
         const std::string command = resp::command({"PING"});
-        while (true) {
-            CO_TRY_VOID(co_await clock_.sleep(options_.ping_interval));
-            for (const auto* links : {&commands_, &listening_}) {
-                for (const auto& [address, link] : *links) {
-                    link->send(command, {});
-                    link->check(2 * options_.ping_interval + std::chrono::seconds(1));
-                }
-            }
-            for (const auto& [stream, follower] : followers_)
-                if (follower->link) follower->link->check(2 * block);
-            // A cluster changes without telling who only listens.
-            if (topology_.is_cluster()) refresh();
+        for (const auto& [address, link] : listening_) {
+            link->send(command, {});
+            link->check(2 * options_.ping_interval + std::chrono::seconds(1));
         }
-    }
-
-    // Which server has what.
-
-    /// The server to ask about a slot; any that is there if it makes no difference.
-    std::shared_ptr<RedisLink> link_for(std::optional<std::uint16_t> slot) {
-        if (slot && topology_.is_cluster()) {
-            const std::string owner = topology_.owner(*slot);
-            if (!owner.empty()) return command_link(owner);
-        }
-        const auto seed = commands_.find(seed_.text());
-        if (seed != commands_.end() && seed->second->ready()) return seed->second;
-        for (const auto& [address, link] : commands_)
-            if (link->ready()) return link;
-        return seed == commands_.end() ? nullptr : seed->second;
-    }
-
-    void refresh() {
-        const auto now = clock_.monotonic();
-        if (refreshing_ || (topology_known_ && now - refreshed_at_ < refresh_interval)) return;
-        const auto link = link_for(std::nullopt);
-        if (!link) return;
-        refreshed_at_ = now;
-        refreshing_ = link->send(resp::command({"CLUSTER", "SLOTS"}),
-                                 [this, host = link->address().host](result<Reply> reply) {
-                                     refreshing_ = false;
-                                     if (!reply) return;
-                                     // "This instance has cluster support disabled": no cluster.
-                                     auto topology = reply->is_error()
-                                                         ? RedisTopology{}
-                                                         : RedisTopology::from_reply(*reply, host);
-                                     if (topology) adopt(std::move(*topology));
-                                 });
-    }
-    void adopt(RedisTopology topology) {
-        topology_ = std::move(topology);
-        topology_known_ = true;
-        for (const std::string& master : topology_.masters())
-            command_link(master);
-        for (const Kind kind : {Kind::channel, Kind::pattern, Kind::shard}) {
-            for (auto& [name, channel] : channels_of(kind))
-                place(kind, name, channel);
-        }
-        changed_.notify_all();
+        for (const auto& [stream, follower] : followers_)
+            if (follower->link) follower->link->check(2 * block);
     }
 
     // Commands.
-
-    /// Follows redirections, so `command` is kept; `slot` is of its key.
-    bool execute(std::optional<std::uint16_t> slot, std::string command,
-                 RedisLink::OnReply on_reply, std::size_t replies = 1) {
-        const auto link = link_for(slot);
-        if (!link) return false;
-        if (!slot || !topology_.is_cluster())
-            return link->send(command, std::move(on_reply), replies);
-        auto shared = std::make_shared<std::string>(std::move(command));
-        return send_on(link, *slot, shared, std::move(on_reply), replies, redirections_max);
-    }
-    bool send_on(const std::shared_ptr<RedisLink>& link, std::uint16_t slot,
-                 std::shared_ptr<std::string> command, RedisLink::OnReply on_reply,
-                 std::size_t replies, int redirections) {
-        auto done = std::make_shared<RedisLink::OnReply>(std::move(on_reply));
-        return link->send(
-            *command,
-            [this, slot, command, done, replies, redirections,
-             host = link->address().host](result<Reply> reply) {
-                const auto there = reply && reply->is_error() && redirections > 0
-                                       ? parse_redirection(reply->text, host)
-                                       : std::nullopt;
-                if (!there) return (*done)(std::move(reply));
-                const auto next = command_link(there->address);
-                if (!there->ask) {
-                    topology_.move(there->slot, there->address);
-                    refresh();
-                }
-                const bool asking = there->ask && next && next->ready();
-                if (asking) next->send(resp::command({"ASKING"}), {});
-                if (!next || !send_on(next, slot, command, *done, replies, redirections - 1))
-                    (*done)(unavailable(next));
-            },
-            replies);
-    }
-
-    [[nodiscard]] Error unavailable(const std::shared_ptr<RedisLink>& link) const {
-        const std::string why = link ? link->trouble() : std::string();
-        return fail(ErrorCode::unavailable,
-                    fmt::format("Redis {}{}", link ? link->address().text() : seed_.text(),
-                                why.empty() ? ": too much is queued" : ": " + why));
-    }
 
     /// The reply to one command, within the time-out.
     awaitable<result<Reply>> call(std::optional<std::uint16_t> slot, std::string command,
@@ -332,28 +214,28 @@ public:
             waiting->done.notify_all();
         };
         const bool sent = link ? link->send(command, std::move(on_reply), replies)
-                               : execute(slot, std::move(command), std::move(on_reply), replies);
-        if (!sent) co_return unavailable(link ? link : link_for(slot));
+                               : nodes_.execute(slot, command, std::move(on_reply), replies);
+        if (!sent) co_return nodes_.unavailable(link ? link : nodes_.link_for(slot));
         const Deadline deadline(clock_, options_.timeout);
         while (!waiting->reply) {
             if (deadline.passed(clock_))
                 co_return fail(ErrorCode::unavailable,
-                               fmt::format("Redis {}: no answer in time", seed_.text()));
+                               fmt::format("Redis {}: no answer in time", nodes_.seed().text()));
             CO_TRY_VOID(co_await waiting->done.wait_for(clock_, deadline.left(clock_)));
         }
         CO_TRY(Reply reply, std::move(*waiting->reply));
         if (reply.is_error())
             co_return fail(ErrorCode::unavailable,
-                           fmt::format("Redis {}: {}", seed_.text(), reply.text));
+                           fmt::format("Redis {}: {}", nodes_.seed().text(), reply.text));
         co_return reply;
     }
     /// The replies of all masters, or of the one server.
     awaitable<result<std::vector<Reply>>> call_all(std::string command) {
         std::vector<Reply> replies;
-        auto masters = topology_.masters();
+        auto masters = nodes_.topology().masters();
         if (masters.empty()) masters.emplace_back();
         for (const std::string& master : masters) {
-            CO_TRY(Reply reply, co_await call_on(master.empty() ? nullptr : command_link(master),
+            CO_TRY(Reply reply, co_await call_on(master.empty() ? nullptr : nodes_.link_to(master),
                                                  std::nullopt, command, 1));
             replies.push_back(std::move(reply));
         }
@@ -364,16 +246,23 @@ public:
 
     Channels& channels_of(Kind kind) { return channels_[static_cast<std::size_t>(kind)]; }
 
+    void place_all() {
+        for (const Kind kind : {Kind::channel, Kind::pattern, Kind::shard}) {
+            for (auto& [name, channel] : channels_of(kind))
+                place(kind, name, channel);
+        }
+        changed_.notify_all();
+    }
     /// Asks the server that has it, if that is another one than so far.
     void place(Kind kind, const std::string& name, Channel& channel) {
-        if (!topology_known_) return;
-        std::string address = seed_.text();
-        if (kind == Kind::shard && topology_.is_cluster()) {
-            address = topology_.owner(resp::slot_of(name));
+        if (!nodes_.topology_known()) return;
+        std::string address = nodes_.seed().text();
+        if (kind == Kind::shard && nodes_.topology().is_cluster()) {
+            address = nodes_.topology().owner(resp::slot_of(name));
             if (address.empty()) return;
-        } else if (topology_.is_cluster()) {
+        } else if (nodes_.topology().is_cluster()) {
             // Any server has it; the seed may have left the cluster.
-            const auto masters = topology_.masters();
+            const auto masters = nodes_.topology().masters();
             const auto& at = channel.asked_of.empty() ? address : channel.asked_of;
             const bool there = std::find(masters.begin(), masters.end(), at) != masters.end();
             address = there || masters.empty() ? at : masters.front();
@@ -402,7 +291,7 @@ public:
                 channel.confirmed = false;
             }
         }
-        if (topology_.is_cluster()) refresh();
+        if (nodes_.topology().is_cluster()) nodes_.refresh();
     }
 
     void push(const std::string& address, Reply& reply) {
@@ -460,22 +349,21 @@ public:
         if (found == channels_of(Kind::shard).end() || found->second.asked_of != address) return;
         found->second.asked_of.clear();
         found->second.confirmed = false;
-        refreshed_at_ = {};
-        refresh();
+        nodes_.refresh_now();
     }
     void refresh_after_error(const std::string& address, const std::string& error) {
-        const auto there = parse_redirection(error, address_of(address).host);
+        const auto there = parse_redirection(error, address.substr(0, address.rfind(':')));
         if (!there) {
             last_failure_ = error;
             return;
         }
-        topology_.move(there->slot, there->address);
+        nodes_.move(there->slot, there->address);
         for (auto& [name, channel] : channels_of(Kind::shard)) {
             if (resp::slot_of(name) != there->slot || channel.confirmed) continue;
             channel.asked_of.clear();
             place(Kind::shard, name, channel);
         }
-        refresh();
+        nodes_.refresh();
     }
 
     Subscription subscribe(Kind kind, std::string name, OnMessage on_message) {
@@ -502,7 +390,7 @@ public:
         channels.erase(channel);
     }
     [[nodiscard]] bool all_confirmed() const {
-        return topology_known_ &&
+        return nodes_.topology_known() &&
                std::all_of(channels_.begin(), channels_.end(), [](const Channels& channels) {
                    return std::all_of(channels.begin(), channels.end(),
                                       [](const auto& each) { return each.second.confirmed; });
@@ -518,11 +406,11 @@ public:
     }
     [[nodiscard]] Error unconfirmed() {
         for (const auto& [address, link] : listening_)
-            if (!link->ready()) return unavailable(link);
-        const auto seed = link_for(std::nullopt);
-        if (seed && !seed->ready()) return unavailable(seed);
+            if (!link->ready()) return nodes_.unavailable(link);
+        const auto seed = nodes_.link_for(std::nullopt);
+        if (seed && !seed->ready()) return nodes_.unavailable(seed);
         return fail(ErrorCode::unavailable,
-                    fmt::format("Redis {}: subscriptions are not confirmed: {}", seed_.text(),
+                    fmt::format("Redis {}: subscriptions are not confirmed: {}", nodes_.seed().text(),
                                 last_failure_));
     }
 
@@ -533,7 +421,7 @@ public:
             {kind == Kind::shard ? std::string_view("SPUBLISH") : "PUBLISH", channel, message});
         std::optional<std::uint16_t> slot;
         if (kind == Kind::shard) slot = resp::slot_of(channel);
-        if (execute(slot, std::move(command), [this](const result<Reply>& reply) {
+        if (nodes_.execute(slot, command, [this](const result<Reply>& reply) {
                 if (!reply || reply->is_error()) ++counters_.dropped;
             })) {
             ++counters_.published;
@@ -543,7 +431,7 @@ public:
     }
     void count_unsent(std::optional<std::uint16_t> slot) {
         ++counters_.dropped;
-        const auto link = link_for(slot);
+        const auto link = nodes_.link_for(slot);
         if (link && link->ready()) ++counters_.overflowed;
     }
 
@@ -573,16 +461,16 @@ public:
         last_failure_ = error;
         const auto there = parse_redirection(error, follower->link->address().host);
         if (!there) return follower->link->check(Clock::duration::zero()); // try again, later
-        topology_.move(there->slot, there->address);
+        nodes_.move(there->slot, there->address);
         follower->link->close();
         open(follower);
     }
     void open(const std::shared_ptr<Follower>& follower) {
-        const std::string owner = topology_.is_cluster()
-                                      ? topology_.owner(resp::slot_of(follower->stream))
+        const std::string owner = nodes_.topology().is_cluster()
+                                      ? nodes_.topology().owner(resp::slot_of(follower->stream))
                                       : std::string();
         follower->link =
-            make_link(owner.empty() ? seed_.text() : owner,
+            make_link(owner.empty() ? nodes_.seed().text() : owner,
                       {.on_ready = [this, weak = std::weak_ptr(follower)] {
                           const auto ready = weak.lock();
                           if (!ready || ready->closed) return;
@@ -608,8 +496,8 @@ public:
 
     awaitable<result<Following>> follow(std::string stream, OnEntry on_entry) {
         const Deadline deadline(clock_, options_.timeout);
-        while (!topology_known_) {
-            if (deadline.passed(clock_)) co_return unavailable(link_for(std::nullopt));
+        while (!nodes_.topology_known()) {
+            if (deadline.passed(clock_)) co_return nodes_.unavailable(nodes_.link_for(std::nullopt));
             CO_TRY_VOID(co_await changed_.wait_for(clock_, deadline.left(clock_)));
         }
         auto& place = followers_[stream];
@@ -622,7 +510,7 @@ public:
         const Subscription id = ++last_subscription_;
         const auto listener = std::make_shared<OnEntry>(std::move(on_entry));
         while (follower->last.empty()) {
-            if (deadline.passed(clock_)) co_return unavailable(follower->link);
+            if (deadline.passed(clock_)) co_return nodes_.unavailable(follower->link);
             CO_TRY_VOID(co_await follower->known.wait_for(clock_, deadline.left(clock_)));
         }
         follower->listeners.emplace(id, listener);
@@ -642,12 +530,8 @@ public:
     asio::any_io_executor executor_;
     Clock& clock_;
     Options options_;
-    RedisAddress seed_;
-    RedisTopology topology_;
-    bool topology_known_ = false;
-    bool refreshing_ = false;
-    Clock::duration refreshed_at_{};
-    std::map<std::string, std::shared_ptr<RedisLink>> commands_, listening_;
+    RedisNodes nodes_;
+    std::map<std::string, std::shared_ptr<RedisLink>> listening_;
     std::array<Channels, 3> channels_;
     std::map<Subscription, std::pair<Kind, std::string>> subscriptions_;
     Subscription last_subscription_ = 0;
@@ -656,14 +540,13 @@ public:
     std::string last_failure_ = "no answer";
     /// A subscription was confirmed, the topology is known, a connection was lost.
     Signal changed_;
-    TaskGroup tasks_;
 };
 
 RedisClusterBus::RedisClusterBus(asio::any_io_executor executor, Clock& clock, Options options)
     : impl_(std::make_unique<Impl>(std::move(executor), clock, std::move(options))) {}
 RedisClusterBus::~RedisClusterBus() = default;
 
-result<void> RedisClusterBus::start() { return impl_->start(); }
+result<void> RedisClusterBus::start() { return impl_->nodes_.start(); }
 awaitable<void> RedisClusterBus::stop() { return impl_->stop(); }
 
 ClusterBus::Subscription RedisClusterBus::subscribe(Kind kind, std::string name,
@@ -718,7 +601,7 @@ void RedisClusterBus::append(std::string stream, std::size_t length_max, Fields 
     std::string command;
     resp::append_command(command, words);
     auto done = std::make_shared<OnAppended>(std::move(on_appended));
-    const bool sent = impl_->execute(
+    const bool sent = impl_->nodes_.execute(
         resp::slot_of(stream), std::move(command), [impl = impl_.get(), done](result<Reply> reply) {
             if (reply && !reply->is_error()) return (*done)(std::move(reply->text));
             ++impl->counters_.dropped;
@@ -730,7 +613,7 @@ void RedisClusterBus::append(std::string stream, std::size_t length_max, Fields 
         return;
     }
     impl_->count_unsent(resp::slot_of(stream));
-    (*done)(impl_->unavailable(impl_->link_for(resp::slot_of(stream))));
+    (*done)(impl_->nodes_.unavailable(impl_->nodes_.link_for(resp::slot_of(stream))));
 }
 
 awaitable<result<ClusterBus::Following>> RedisClusterBus::follow(std::string stream,
@@ -753,7 +636,7 @@ RedisClusterBus::range(std::string stream, std::string from, std::string to, std
 void RedisClusterBus::put(std::string key, std::string value, std::chrono::milliseconds lifetime) {
     const std::string command =
         resp::command({"SET", key, value, "PX", std::to_string(lifetime.count())});
-    if (!impl_->execute(resp::slot_of(key), command, [impl = impl_.get()](result<Reply> reply) {
+    if (!impl_->nodes_.execute(resp::slot_of(key), command, [impl = impl_.get()](result<Reply> reply) {
             if (!reply || reply->is_error()) ++impl->counters_.dropped;
         }))
         impl_->count_unsent(resp::slot_of(key));
@@ -776,7 +659,7 @@ void RedisClusterBus::keep(std::string key, Versioned value, std::chrono::millis
     const auto slot = resp::slot_of(key);
     auto done = std::make_shared<OnKept>(std::move(on_kept));
     const bool sent =
-        impl_->execute(slot, command, [impl = impl_.get(), done](result<Reply> reply) {
+        impl_->nodes_.execute(slot, command, [impl = impl_.get(), done](result<Reply> reply) {
             if (reply && !reply->is_error()) return (*done)(reply->integer == 1);
             ++impl->counters_.dropped;
             if (!reply) return (*done)(std::move(reply).error());
@@ -784,7 +667,7 @@ void RedisClusterBus::keep(std::string key, Versioned value, std::chrono::millis
         });
     if (sent) return;
     impl_->count_unsent(slot);
-    (*done)(impl_->unavailable(impl_->link_for(slot)));
+    (*done)(impl_->nodes_.unavailable(impl_->nodes_.link_for(slot)));
 }
 
 namespace {
@@ -869,7 +752,8 @@ awaitable<result<bool>> RedisClusterBus::send_as_holder(LeaseTerms terms, std::u
         }
     }
     std::string command;
-    resp::append_command(command, {arguments.begin(), arguments.end()});
+    const std::vector<std::string_view> words(arguments.begin(), arguments.end());
+    resp::append_command(command, words);
     auto reply = co_await impl_->call(resp::slot_of(terms.key), std::move(command));
     if (!reply) {
         impl_->counters_.dropped += messages.size();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis_link.hpp"
 
+#include <array>
+#include <span>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -57,38 +60,55 @@ constexpr std::size_t read_bytes = 64 * 1024;
 
 struct RedisLink::State {
     struct Awaited {
+        /// Empty: nobody waits (any more).
         OnReply on_reply;
         std::size_t replies = 1;
         std::optional<resp::Reply> error;
+        Clock::duration sent_at{}, deadline = no_deadline;
     };
 
-    State(asio::any_io_executor e, Clock& c, RedisAddress a, Limits l, Events v)
+    State(asio::any_io_executor e, Clock& c, RedisAddress a, Options o, Events v)
         : executor(std::move(e)),
           clock(c),
           address(std::move(a)),
-          limits(l),
+          options(std::move(o)),
           events(std::move(v)) {}
 
     asio::any_io_executor executor;
     Clock& clock;
     RedisAddress address;
-    Limits limits;
+    Options options;
     Events events;
     std::optional<asio::ssl::context> context;
     std::shared_ptr<Transport> transport;
     resp::Parser parser;
     std::deque<Awaited> awaited;
+    std::size_t unwritten = 0; // of the awaited, those at the end whose bytes are in `queued`
+    std::size_t expired = 0;   // of the awaited, those at the front that were given up
     std::string queued;
     bool writing = false;
     bool flush_posted = false;
     bool ready = false;
+    bool established = false; // on_ready was called, on_lost not yet
     bool closed = false;
     Clock::duration heard_at{};
     std::string trouble = "not connected yet";
+    /// `trouble` says what ended this connection; what follows from that is not worth a word.
+    bool named = false;
 
-    void enqueue(std::string_view command, OnReply on_reply, std::size_t replies) {
+    void name_trouble(std::string why) {
+        if (!std::exchange(named, true)) trouble = std::move(why);
+    }
+
+    /// RESP2's subscribers get what they ask for as messages.
+    [[nodiscard]] bool subscribes() const { return events.on_push && !options.resp3; }
+
+    void enqueue(std::string_view command, OnReply on_reply, std::size_t replies,
+                 Clock::duration deadline) {
         queued += command;
-        if (on_reply) awaited.push_back({std::move(on_reply), replies, {}});
+        if (!on_reply && ready && subscribes()) return;
+        awaited.push_back({std::move(on_reply), replies, {}, clock.monotonic(), deadline});
+        ++unwritten;
     }
 
     result<void> make_context() {
@@ -96,7 +116,20 @@ struct RedisLink::State {
         context.emplace(asio::ssl::context::tls_client);
         boost::system::error_code ec;
         context->set_verify_mode(asio::ssl::verify_peer, ec);
-        context->set_verify_callback(asio::ssl::host_name_verification(address.host), ec);
+        context->set_verify_callback(
+            [this, names = asio::ssl::host_name_verification(address.host)](
+                bool chain_is_good, asio::ssl::verify_context& verified) {
+                const bool good = names(chain_is_good, verified);
+                if (!chain_is_good) {
+                    name_trouble(fmt::format("the server's certificate is not trusted: {}",
+                                             X509_verify_cert_error_string(X509_STORE_CTX_get_error(
+                                                 verified.native_handle()))));
+                } else if (!good) {
+                    name_trouble("the server's certificate is not for " + address.host);
+                }
+                return good;
+            },
+            ec);
         if (address.ca_file.empty()) {
             context->set_default_verify_paths(ec);
         } else {
@@ -115,11 +148,12 @@ struct RedisLink::State {
 };
 
 RedisLink::RedisLink(asio::any_io_executor executor, Clock& clock, RedisAddress address,
-                     Limits limits, Events events)
-    : state_(std::make_unique<State>(std::move(executor), clock, std::move(address), limits,
-                                     std::move(events))) {}
+                     Options options, Events events)
+    : state_(std::make_unique<State>(std::move(executor), clock, std::move(address),
+                                     std::move(options), std::move(events))) {}
 RedisLink::~RedisLink() = default;
 
+result<void> RedisLink::prepare() { return state_->make_context(); }
 bool RedisLink::ready() const { return state_->ready; }
 const RedisAddress& RedisLink::address() const { return state_->address; }
 std::string RedisLink::trouble() const { return state_->trouble; }
@@ -130,19 +164,45 @@ void RedisLink::close() {
 }
 
 void RedisLink::check(Clock::duration silence_max) {
+    if (!state_->ready || state_->clock.monotonic() - state_->heard_at < silence_max) return;
+    reconnect("nothing came for too long");
+}
+
+void RedisLink::reconnect(std::string why) {
     State& state = *state_;
-    if (!state.ready || state.clock.monotonic() - state.heard_at < silence_max) return;
-    state.trouble = "nothing came for too long";
+    if (!state.transport) return;
+    state.name_trouble(std::move(why));
+    state.ready = false;
     state.transport->close();
 }
 
-bool RedisLink::send(std::string_view command, OnReply on_reply, std::size_t replies) {
+void RedisLink::expire() {
     State& state = *state_;
-    if (!state.ready || state.queued.size() + command.size() > state.limits.queued_bytes_max ||
-        state.awaited.size() >= state.limits.unanswered_max)
+    const auto now = state.clock.monotonic();
+    const auto self = shared_from_this();
+    while (state.expired < state.awaited.size()) {
+        auto& oldest = state.awaited[state.expired];
+        if (oldest.deadline > now) return;
+        ++state.expired;
+        const bool silent = state.heard_at < oldest.sent_at;
+        if (auto on_reply = std::exchange(oldest.on_reply, {}))
+            std::move(on_reply)(fail(
+                ErrorCode::outcome_unknown,
+                fmt::format("Redis {}: no answer within {} ms", state.address.text(),
+                            std::chrono::duration_cast<std::chrono::milliseconds>(
+                                now - oldest.sent_at)
+                                .count())));
+        if (silent) return reconnect("no answer in time");
+    }
+}
+
+bool RedisLink::send(std::string_view command, OnReply&& on_reply, std::size_t replies,
+                     Clock::duration deadline) {
+    State& state = *state_;
+    if (!state.ready || state.queued.size() + command.size() > state.options.queued_bytes_max ||
+        state.awaited.size() >= state.options.unanswered_max)
         return false;
-    if (!on_reply && !state.events.on_push) on_reply = [](const result<resp::Reply>&) {};
-    state.enqueue(command, std::move(on_reply), replies);
+    state.enqueue(command, std::move(on_reply), replies, deadline);
     if (!std::exchange(state.flush_posted, true))
         asio::post(state.executor, [link = shared_from_this()] { link->flush(); });
     return true;
@@ -153,6 +213,7 @@ void RedisLink::flush() {
     state.flush_posted = false;
     if (state.writing || state.queued.empty() || !state.transport) return;
     state.writing = true;
+    state.unwritten = 0;
     const auto transport = state.transport;
     // The bytes belong to the operation: it may end after its connection was given up.
     const auto bytes = std::make_shared<std::string>(std::exchange(state.queued, {}));
@@ -167,8 +228,7 @@ void RedisLink::flush() {
 
 awaitable<result<void>> RedisLink::State::connect() {
     const auto because = [&](std::string_view step, const boost::system::error_code& ec) {
-        return fail(ErrorCode::unavailable,
-                    fmt::format("Redis {}: {}: {}", address.text(), step, ec.message()));
+        return fail(ErrorCode::unavailable, fmt::format("{}: {}", step, ec.message()));
     };
     CO_TRY_VOID(make_context());
     const auto made = context ? std::make_shared<Transport>(executor, *context)
@@ -194,48 +254,66 @@ awaitable<result<void>> RedisLink::State::connect() {
 
 /// Who we are, and which database; `ready` when the server has taken all of it.
 void RedisLink::State::greet(const std::shared_ptr<RedisLink>& link) {
-    const auto step = [&](const std::vector<std::string_view>& words, bool last, bool optional) {
+    const auto step = [&](std::span<const std::string_view> words, bool last) {
         std::string command;
         resp::append_command(command, words);
         enqueue(
             command,
-            [weak = std::weak_ptr(link), last, optional](result<resp::Reply> reply) {
+            [weak = std::weak_ptr(link), last](result<resp::Reply> reply) {
                 const auto self = weak.lock();
                 if (!self || !reply) return;
                 State& state = *self->state_;
-                if (reply->is_error() && !optional) {
-                    state.trouble = reply->text;
+                if (reply->is_error()) {
+                    state.name_trouble(reply->text);
                     return state.transport->close();
                 }
                 if (!last) return;
-                state.ready = true;
+                state.ready = state.established = true;
                 state.trouble.clear();
                 if (state.events.on_ready) state.events.on_ready();
             },
-            1);
+            1, no_deadline);
     };
-    if (!address.password.empty()) {
-        if (address.user.empty()) {
-            step({"AUTH", address.password}, false, false);
-        } else {
-            step({"AUTH", address.user, address.password}, false, false);
-        }
+    const std::string_view user = address.user.empty() ? "default" : std::string_view(address.user);
+    std::vector<std::string_view> hello;
+    if (options.resp3) {
+        hello = {"HELLO", "3"};
+        if (!address.password.empty()) hello.insert(hello.end(), {"AUTH", user, address.password});
+    } else if (!address.password.empty()) {
+        hello = {"AUTH", address.password};
+        if (!address.user.empty()) hello.insert(hello.begin() + 1, user);
     }
-    if (address.database != 0) step({"SELECT", std::to_string(address.database)}, false, false);
-    step({"CLIENT", "SETNAME", "netbuild-cluster"}, true, true);
+    if (!hello.empty()) step(hello, false);
+    const std::string database = std::to_string(address.database);
+    if (address.database != 0) step(std::array<std::string_view, 2>{"SELECT", database}, false);
+    const std::array<std::string_view, 3> name{"CLIENT", "SETNAME", options.name};
+    step(name, options.setup.empty());
+    if (!options.setup.empty()) {
+        const std::vector<std::string_view> words(options.setup.begin(), options.setup.end());
+        step(words, true);
+    }
     link->flush();
 }
 
 void RedisLink::State::take(resp::Reply& reply) {
     heard_at = clock.monotonic();
-    if (events.on_push && awaited.empty()) return events.on_push(reply);
-    if (awaited.empty()) return;
+    if (reply.type == resp::Reply::Type::push) {
+        if (events.on_push) events.on_push(reply);
+        return;
+    }
+    if (awaited.empty()) {
+        if (events.on_push) events.on_push(reply);
+        return;
+    }
     Awaited& front = awaited.front();
     if (reply.is_error() && !front.error) front.error = reply;
     if (--front.replies > 0) return;
-    const Awaited done = std::move(front);
+    Awaited done = std::move(front);
     awaited.pop_front();
-    done.on_reply(done.error ? *done.error : std::move(reply));
+    if (expired > 0) --expired;
+    if (unwritten > awaited.size()) unwritten = awaited.size();
+    if (done.on_reply)
+        std::move(done.on_reply)(done.error ? std::move(*done.error) : std::move(reply));
 }
 
 awaitable<result<void>> RedisLink::State::read() {
@@ -244,9 +322,7 @@ awaitable<result<void>> RedisLink::State::read() {
     while (true) {
         const auto [ec, size] =
             co_await reading->read_some(asio::buffer(chunk), asio::as_tuple(asio::use_awaitable));
-        if (ec)
-            co_return fail(ErrorCode::unavailable,
-                           fmt::format("Redis {}: {}", address.text(), ec.message()));
+        if (ec) co_return fail(ErrorCode::unavailable, ec.message());
         parser.feed(std::string_view(chunk).substr(0, size));
         while (true) {
             CO_TRY(auto reply, parser.next());
@@ -257,40 +333,48 @@ awaitable<result<void>> RedisLink::State::read() {
 }
 
 void RedisLink::State::lost() {
-    const bool was_ready = std::exchange(ready, false);
-    transport->close();
+    ready = false;
+    name_trouble("the connection was lost");
+    if (transport) transport->close();
     transport.reset();
     queued.clear();
     writing = false;
     parser = {};
-    for (const Awaited& each : std::exchange(awaited, {}))
-        each.on_reply(fail(ErrorCode::outcome_unknown,
-                           fmt::format("Redis {}: the connection was lost", address.text())));
-    if (was_ready && events.on_lost) events.on_lost();
+    std::size_t written = awaited.size() - std::exchange(unwritten, 0);
+    expired = 0;
+    for (Awaited& each : std::exchange(awaited, {})) {
+        const bool sent = written > 0;
+        if (sent) --written;
+        if (!each.on_reply) continue;
+        std::move(each.on_reply)(
+            fail(sent ? ErrorCode::outcome_unknown : ErrorCode::unavailable,
+                 fmt::format("Redis {}: the connection was lost", address.text())));
+    }
+    if (std::exchange(established, false) && events.on_lost) events.on_lost();
 }
 
 awaitable<result<void>> RedisLink::run() {
     using namespace asio::experimental::awaitable_operators;
     const auto self = shared_from_this();
     State& state = *state_;
-    Clock::duration wait = state.limits.reconnect_wait_first;
+    Clock::duration wait = state.options.reconnect_wait_first;
     while (!state.closed) {
+        state.named = false;
         auto connected =
-            co_await (state.connect() || state.clock.sleep(state.limits.connect_timeout));
-        result<void> outcome = fail(ErrorCode::deadline_exceeded, "connect");
+            co_await (state.connect() || state.clock.sleep(state.options.connect_timeout));
+        result<void> outcome = fail(ErrorCode::deadline_exceeded, "connect: no answer in time");
         if (connected.index() == 0) outcome = std::get<0>(std::move(connected));
         if (outcome) {
             state.heard_at = state.clock.monotonic();
             state.greet(self);
             outcome = co_await state.read();
-            if (state.ready) wait = state.limits.reconnect_wait_first;
+            if (state.ready) wait = state.options.reconnect_wait_first;
         }
-        if (!outcome && (state.trouble.empty() || state.ready))
-            state.trouble = outcome.error().detail();
+        if (!outcome) state.name_trouble(outcome.error().detail());
         state.lost();
         if (state.closed) break;
         CO_TRY_VOID(co_await state.clock.sleep(wait));
-        wait = std::min(2 * wait, state.limits.reconnect_wait_max);
+        wait = std::min(2 * wait, state.options.reconnect_wait_max);
     }
     co_return result<void>{};
 }

@@ -45,6 +45,12 @@ std::vector<std::string> RedisTopology::masters() const {
     return {masters.begin(), masters.end()};
 }
 
+std::optional<std::uint16_t> RedisTopology::slot_of_master(const std::string& master) const {
+    for (const auto& [slot, owner] : first_slots_)
+        if (owner == master) return slot;
+    return std::nullopt;
+}
+
 std::optional<RedisRedirection> parse_redirection(std::string_view error,
                                                   const std::string& asked) {
     RedisRedirection found;

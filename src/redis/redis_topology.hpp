@@ -23,6 +23,9 @@ public:
     void move(std::uint16_t slot, const std::string& address);
     [[nodiscard]] bool is_cluster() const { return !first_slots_.empty(); }
     [[nodiscard]] std::vector<std::string> masters() const;
+    /// One that this master owns; nothing: it owns none.
+    [[nodiscard]] std::optional<std::uint16_t> slot_of_master(const std::string& master) const;
+    friend bool operator==(const RedisTopology&, const RedisTopology&) = default;
 
 private:
     /// The first slot of each range, and the owner up to the next one.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/resp.hpp"
 
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -13,15 +14,23 @@ bool to_number(std::string_view text, std::int64_t& number) {
     return ec == std::errc{} && end == text.data() + text.size();
 }
 
-/// CRC-16/XMODEM.
-std::uint16_t crc16(std::string_view bytes) {
-    std::uint16_t crc = 0;
-    for (const char c : bytes) {
-        crc = static_cast<std::uint16_t>(crc ^ (static_cast<unsigned char>(c) << 8));
+/// CRC-16/XMODEM of each byte.
+constexpr auto crc_table = [] {
+    std::array<std::uint16_t, 256> table{};
+    for (unsigned byte = 0; byte < table.size(); ++byte) {
+        unsigned crc = byte << 8;
         for (int bit = 0; bit < 8; ++bit)
-            crc = static_cast<std::uint16_t>(crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1);
+            crc = crc & 0x8000 ? crc << 1 ^ 0x1021 : crc << 1;
+        table[byte] = static_cast<std::uint16_t>(crc);
     }
-    return crc;
+    return table;
+}();
+
+std::uint16_t crc16(std::string_view bytes) {
+    unsigned crc = 0;
+    for (const char c : bytes)
+        crc = (crc << 8 ^ crc_table[(crc >> 8 ^ static_cast<unsigned char>(c)) & 0xff]) & 0xffff;
+    return static_cast<std::uint16_t>(crc);
 }
 
 } // namespace
@@ -68,54 +77,105 @@ Parser::Outcome Parser::parse(std::size_t& at, Reply& reply, int depth) {
     std::size_t next = at + 1;
     std::string_view text;
     if (const auto outcome = line(next, text); outcome != Outcome::whole) return outcome;
-    std::int64_t number = 0;
+    Outcome outcome = Outcome::whole;
     switch (kind) {
     case '+':
     case '-':
-        reply.type = kind == '+' ? Reply::Type::text : Reply::Type::error;
+    case ',':
+    case '(':
+        reply.type = kind == '-' ? Reply::Type::error : Reply::Type::text;
         reply.text = text;
         break;
     case ':':
         reply.type = Reply::Type::integer;
         if (!to_number(text, reply.integer)) return Outcome::bad;
         break;
-    case '$': {
-        if (!to_number(text, number) || number < -1) return Outcome::bad;
-        if (number == -1) break;
-        const auto length = static_cast<std::size_t>(number);
-        if (length > limits_.text_bytes_max) return Outcome::bad;
-        if (buffer_.size() - next < length + 2) {
-            needed_ = next - begin_ + length + 2;
-            return Outcome::incomplete;
-        }
-        if (buffer_.compare(next + length, 2, "\r\n") != 0) return Outcome::bad;
-        reply.type = Reply::Type::text;
-        reply.text.assign(buffer_, next, length);
-        next += length + 2;
+    case '#':
+        if (text != "t" && text != "f") return Outcome::bad;
+        reply.type = Reply::Type::integer;
+        reply.integer = text == "t" ? 1 : 0;
         break;
-    }
-    case '*': {
-        if (!to_number(text, number) || number < -1) return Outcome::bad;
-        if (number == -1) break;
-        if (static_cast<std::size_t>(number) > limits_.elements_max) return Outcome::bad;
-        reply.type = Reply::Type::array;
-        for (std::int64_t i = 0; i < number; ++i) {
-            const auto outcome = parse(next, reply.elements.emplace_back(), depth + 1);
-            if (outcome != Outcome::whole) return outcome;
+    case '_':
+        break;
+    case '$':
+    case '!':
+    case '=':
+        if (text == "-1") break;
+        reply.type = kind == '!' ? Reply::Type::error : Reply::Type::text;
+        outcome = blob(next, text, reply.text);
+        if (outcome == Outcome::whole && kind == '=') { // "txt:", then the text
+            if (reply.text.size() < 4) return Outcome::bad;
+            reply.text.erase(0, 4);
         }
+        break;
+    case '*':
+    case '~':
+    case '>':
+        if (text == "-1") break;
+        reply.type = kind == '>' ? Reply::Type::push : Reply::Type::array;
+        outcome = elements(next, text, 1, reply, depth);
+        break;
+    case '%':
+        reply.type = Reply::Type::array;
+        outcome = elements(next, text, 2, reply, depth);
+        break;
+    case '|': { // attributes: what is said about the reply that follows
+        Reply attributes;
+        outcome = elements(next, text, 2, attributes, depth);
+        if (outcome == Outcome::whole) outcome = parse(next, reply, depth + 1);
         break;
     }
     default:
         return Outcome::bad;
     }
-    at = next;
+    if (outcome == Outcome::whole) at = next;
+    return outcome;
+}
+
+Parser::Outcome Parser::blob(std::size_t& at, std::string_view length, std::string& text) {
+    std::int64_t number = 0;
+    if (!to_number(length, number) || number < 0) return Outcome::bad;
+    const auto size = static_cast<std::size_t>(number);
+    if (size > limits_.text_bytes_max) return Outcome::bad;
+    if (buffer_.size() - at < size + 2) {
+        needed_ = at - begin_ + size + 2;
+        return Outcome::incomplete;
+    }
+    if (buffer_.compare(at + size, 2, "\r\n") != 0) return Outcome::bad;
+    text.assign(buffer_, at, size);
+    at += size + 2;
     return Outcome::whole;
 }
 
-void append_command(std::string& out, const std::vector<std::string_view>& words) {
-    fmt::format_to(std::back_inserter(out), "*{}\r\n", words.size());
+Parser::Outcome Parser::elements(std::size_t& at, std::string_view count, std::size_t times,
+                                 Reply& reply, int depth) {
+    std::int64_t number = 0;
+    if (!to_number(count, number) || number < 0) return Outcome::bad;
+    if (static_cast<std::size_t>(number) > limits_.elements_max / times) return Outcome::bad;
+    const std::size_t size = static_cast<std::size_t>(number) * times;
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto outcome = parse(at, reply.elements.emplace_back(), depth + 1);
+        if (outcome != Outcome::whole) return outcome;
+    }
+    return Outcome::whole;
+}
+
+namespace {
+
+void append_number(std::string& out, char kind, std::size_t number) {
+    std::array<char, 24> digits{};
+    const auto [end, ec] = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+    out += kind;
+    out.append(digits.data(), end);
+    out += "\r\n";
+}
+
+} // namespace
+
+void append_command(std::string& out, std::span<const std::string_view> words) {
+    append_number(out, '*', words.size());
     for (const std::string_view word : words) {
-        fmt::format_to(std::back_inserter(out), "${}\r\n", word.size());
+        append_number(out, '$', word.size());
         out += word;
         out += "\r\n";
     }
@@ -123,7 +183,7 @@ void append_command(std::string& out, const std::vector<std::string_view>& words
 
 std::string command(std::initializer_list<std::string_view> words) {
     std::string out;
-    append_command(out, words);
+    append_command(out, std::span(words.begin(), words.size()));
     return out;
 }
 

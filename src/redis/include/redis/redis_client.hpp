@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 
 #include "runtime/clock.hpp"
@@ -40,6 +41,8 @@ public:
                                          std::span<const std::string_view> arguments) const;
     [[nodiscard]] RedisCommand whole(std::span<const std::string_view> keys,
                                      std::span<const std::string_view> arguments) const;
+
+    [[nodiscard]] std::string_view text() const { return text_; }
 
 private:
     std::string_view text_;
@@ -81,8 +84,8 @@ public:
     struct Counters {
         std::uint64_t commands = 0, redirections = 0, connections_lost = 0, timeouts = 0;
     };
-    /// Called once.
-    using OnReply = std::function<void(result<Reply> reply)>;
+    /// Called once, or destroyed with the client.
+    using OnReply = asio::any_completion_handler<void(result<Reply>)>;
 
     RedisClient(asio::any_io_executor executor, Clock& clock, Options options);
     ~RedisClient();
@@ -113,7 +116,7 @@ public:
     [[nodiscard]] bool is_cluster() const;
     /// host:port, without secrets.
     [[nodiscard]] std::string address() const;
-    [[nodiscard]] const Counters& counters() const;
+    [[nodiscard]] Counters counters() const;
 
 private:
     class Impl;

@@ -3,17 +3,21 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
 
-// RESP2, Redis' protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+// RESP2 and RESP3, Redis' protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 namespace netbuild::resp {
 
+/// RESP3's further types are shown as the nearest of these: a map as an array of its keys and values
+/// in turn, a set as an array, a boolean as 0 or 1, doubles and big numbers as their text.
 struct Reply {
-    enum class Type : std::uint8_t { text, error, integer, null, array };
+    /// push: an array that nobody asked for.
+    enum class Type : std::uint8_t { text, error, integer, null, array, push };
     Type type = Type::null;
     /// text, error.
     std::string text;
@@ -43,6 +47,9 @@ private:
     enum class Outcome : std::uint8_t { whole, incomplete, bad };
     Outcome parse(std::size_t& at, Reply& reply, int depth);
     Outcome line(std::size_t& at, std::string_view& text);
+    Outcome blob(std::size_t& at, std::string_view length, std::string& text);
+    Outcome elements(std::size_t& at, std::string_view count, std::size_t times, Reply& reply,
+                     int depth);
 
     Limits limits_;
     std::string buffer_;
@@ -52,7 +59,7 @@ private:
 };
 
 /// A command as an array of bulk strings.
-void append_command(std::string& out, const std::vector<std::string_view>& words);
+void append_command(std::string& out, std::span<const std::string_view> words);
 [[nodiscard]] std::string command(std::initializer_list<std::string_view> words);
 
 /// The slot of a key or a shard channel in a Redis Cluster: CRC16 of its hash tag, or of it all.
