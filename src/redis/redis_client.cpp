@@ -165,6 +165,7 @@ public:
         return {};
     }
     awaitable<void> stop() {
+        options_.on_invalidated = {}; // its owner may be gone before the last connection is
         co_await tasks_.stop();
         co_await nodes_.stop();
         for (const PendingPtr& each : std::exchange(waiting_, {}))
