@@ -75,7 +75,7 @@ class Stack:
         self.tls = self.folder / "tls"
         self.password = SECURE_PASSWORD if self.secure else PASSWORD
         self.ports = {"postgres": base + 32, "redis": base + 79, "mongodb": base + 17, "camunda": base + 80,
-                      "redis-tls": base + 78, **{name: base + 50 + i for i, name in enumerate(CLUSTER)}}
+                      "redis-tls": base + 77, **{name: base + 50 + i for i, name in enumerate(CLUSTER)}}
         self.http_port = base + 90
 
     # --- processes

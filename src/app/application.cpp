@@ -35,6 +35,7 @@
 #include "sync/record_capture.hpp"
 #include "telemetry/log.hpp"
 #include "telemetry/progress_bar.hpp"
+#include "toolkit.hpp"
 #include "verification.hpp"
 
 namespace netbuild::app {
@@ -393,6 +394,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::ConversationRoutes conversation_routes(conversations, ai_contexts);
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
+    Toolkit toolkit(impl.configuration, impl.executor, impl.clock);
+    CO_TRY_VOID(toolkit.start());
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
     std::optional<Realtime> realtime;
@@ -417,6 +420,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     snapshot_routes.add_to(routes);
     conversation_routes.add_to(routes);
     embedding_routes.add_to(routes);
+    toolkit.add_to(routes);
     std::optional<http::RealtimeRoutes> realtime_routes;
     if (realtime) realtime_routes.emplace(realtime->gateway()).add_to(routes);
     http::Server::Options listener{
@@ -463,6 +467,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
     if (realtime) co_await realtime->stop();
     co_await tasks.stop();
+    co_await toolkit.stop();
     if (failure) co_return *failure;
     co_return result<void>{};
 }

@@ -346,8 +346,7 @@ awaitable<result<Reply>> RedisClient::evaluate(const RedisScript& script,
     return impl_->execute(script.by_digest(keys, arguments), &script, impl_->options_.timeout);
 }
 
-awaitable<std::vector<result<Reply>>>
-RedisClient::execute_all(std::vector<RedisCommand> commands) {
+awaitable<std::vector<result<Reply>>> RedisClient::execute_all(std::vector<RedisCommand> commands) {
     struct Gathered {
         explicit Gathered(const asio::any_io_executor& executor) : done(executor) {}
         std::vector<std::optional<result<Reply>>> replies;

@@ -410,8 +410,8 @@ public:
         const auto seed = nodes_.link_for(std::nullopt);
         if (seed && !seed->ready()) return nodes_.unavailable(seed);
         return fail(ErrorCode::unavailable,
-                    fmt::format("Redis {}: subscriptions are not confirmed: {}", nodes_.seed().text(),
-                                last_failure_));
+                    fmt::format("Redis {}: subscriptions are not confirmed: {}",
+                                nodes_.seed().text(), last_failure_));
     }
 
     // Publishing.
@@ -497,7 +497,8 @@ public:
     awaitable<result<Following>> follow(std::string stream, OnEntry on_entry) {
         const Deadline deadline(clock_, options_.timeout);
         while (!nodes_.topology_known()) {
-            if (deadline.passed(clock_)) co_return nodes_.unavailable(nodes_.link_for(std::nullopt));
+            if (deadline.passed(clock_))
+                co_return nodes_.unavailable(nodes_.link_for(std::nullopt));
             CO_TRY_VOID(co_await changed_.wait_for(clock_, deadline.left(clock_)));
         }
         auto& place = followers_[stream];
@@ -636,9 +637,10 @@ RedisClusterBus::range(std::string stream, std::string from, std::string to, std
 void RedisClusterBus::put(std::string key, std::string value, std::chrono::milliseconds lifetime) {
     const std::string command =
         resp::command({"SET", key, value, "PX", std::to_string(lifetime.count())});
-    if (!impl_->nodes_.execute(resp::slot_of(key), command, [impl = impl_.get()](result<Reply> reply) {
-            if (!reply || reply->is_error()) ++impl->counters_.dropped;
-        }))
+    if (!impl_->nodes_.execute(resp::slot_of(key), command,
+                               [impl = impl_.get()](result<Reply> reply) {
+                                   if (!reply || reply->is_error()) ++impl->counters_.dropped;
+                               }))
         impl_->count_unsent(resp::slot_of(key));
 }
 

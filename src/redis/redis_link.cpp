@@ -186,12 +186,12 @@ void RedisLink::expire() {
         ++state.expired;
         const bool silent = state.heard_at < oldest.sent_at;
         if (auto on_reply = std::exchange(oldest.on_reply, {}))
-            std::move(on_reply)(fail(
-                ErrorCode::outcome_unknown,
-                fmt::format("Redis {}: no answer within {} ms", state.address.text(),
-                            std::chrono::duration_cast<std::chrono::milliseconds>(
-                                now - oldest.sent_at)
-                                .count())));
+            std::move(on_reply)(
+                fail(ErrorCode::outcome_unknown,
+                     fmt::format(
+                         "Redis {}: no answer within {} ms", state.address.text(),
+                         std::chrono::duration_cast<std::chrono::milliseconds>(now - oldest.sent_at)
+                             .count())));
         if (silent) return reconnect("no answer in time");
     }
 }

@@ -108,16 +108,16 @@ void RedisNodes::refresh() {
     const auto link = link_for(std::nullopt);
     if (!link) return;
     refreshed_at_ = now;
-    refreshing_ = link->send(
-        resp::command({"CLUSTER", "SLOTS"}),
-        [this, host = link->address().host](result<Reply> reply) {
-            refreshing_ = false;
-            if (!reply) return;
-            // "This instance has cluster support disabled": no cluster.
-            auto topology = reply->is_error() ? RedisTopology{}
-                                              : RedisTopology::from_reply(*reply, host);
-            if (topology) adopt(std::move(*topology));
-        });
+    refreshing_ = link->send(resp::command({"CLUSTER", "SLOTS"}),
+                             [this, host = link->address().host](result<Reply> reply) {
+                                 refreshing_ = false;
+                                 if (!reply) return;
+                                 // "This instance has cluster support disabled": no cluster.
+                                 auto topology = reply->is_error()
+                                                     ? RedisTopology{}
+                                                     : RedisTopology::from_reply(*reply, host);
+                                 if (topology) adopt(std::move(*topology));
+                             });
 }
 
 void RedisNodes::adopt(RedisTopology topology) {
@@ -130,8 +130,9 @@ void RedisNodes::adopt(RedisTopology topology) {
     // A server that left, or became a replica, is asked no more; the seed may come back.
     if (topology_.is_cluster()) {
         std::erase_if(links_, [&](const auto& each) {
-            const bool gone = each.first != seed_.text() &&
-                              std::find(masters.begin(), masters.end(), each.first) == masters.end();
+            const bool gone =
+                each.first != seed_.text() &&
+                std::find(masters.begin(), masters.end(), each.first) == masters.end();
             if (gone) each.second->close();
             return gone;
         });

@@ -176,9 +176,9 @@ TEST_P(RedisClientOn, a_command_that_is_cancelled_ends_at_once_and_the_next_ones
     ask(redis, RedisCommand::on(key, {"DEL", key}));
     const auto began = clock_.monotonic();
     const auto either = [&]() -> awaitable<bool> {
-        auto first = co_await (redis.execute(RedisCommand::on(key, {"BLPOP", key, "3"}),
-                                             std::chrono::seconds(20)) ||
-                               clock_.sleep(std::chrono::milliseconds(20)));
+        auto first = co_await (
+            redis.execute(RedisCommand::on(key, {"BLPOP", key, "3"}), std::chrono::seconds(20)) ||
+            clock_.sleep(std::chrono::milliseconds(20)));
         co_return first.index() == 1;
     };
     EXPECT_TRUE(run(context_, either()));
@@ -244,9 +244,9 @@ TEST(RedisClient, a_wrong_password_a_foreign_certificate_and_a_url_that_is_none_
         return text.find(part) != std::string::npos ? testing::AssertionSuccess()
                                                     : testing::AssertionFailure() << text;
     };
-    const std::string port = server_port(78);
-    EXPECT_TRUE(has(failure("rediss://netbuild:wrong@localhost:" + port, server.ca_file),
-                    "WRONGPASS"));
+    const std::string port = server_port(77);
+    EXPECT_TRUE(
+        has(failure("rediss://netbuild:wrong@localhost:" + port, server.ca_file), "WRONGPASS"));
     const std::string other_ca = server.ca_file.substr(0, server.ca_file.rfind('/')) + "/other.pem";
     EXPECT_TRUE(has(failure(server.url, other_ca), "certificate"));
     std::string by_address = server.url;

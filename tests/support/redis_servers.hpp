@@ -25,7 +25,7 @@ inline RedisServer redis_server(RedisKind kind) {
     if (!stack)
         throw std::runtime_error(
             "NETBUILD_TEST_STACK is not set: run ./dev test, which starts the servers");
-    return {"rediss://netbuild:only%3Afor%40tests%2F@localhost:" + server_port(78),
+    return {"rediss://netbuild:only%3Afor%40tests%2F@localhost:" + server_port(77),
             std::string(stack) + "/tls/ca.pem"};
 }
 

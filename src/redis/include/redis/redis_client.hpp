@@ -99,8 +99,7 @@ public:
     /// With another time-out: for commands that block. A blocking command holds up what comes after
     /// it on its connection: it needs a client of its own.
     awaitable<result<Reply>> execute(RedisCommand command, Clock::duration timeout);
-    awaitable<result<Reply>> evaluate(const RedisScript& script,
-                                      std::vector<std::string_view> keys,
+    awaitable<result<Reply>> evaluate(const RedisScript& script, std::vector<std::string_view> keys,
                                       std::vector<std::string_view> arguments);
     /// Sent together: a reply each, in order; one of them may be an error, which fails none other.
     awaitable<std::vector<result<Reply>>> execute_all(std::vector<RedisCommand> commands);

@@ -13,8 +13,8 @@
 // RESP2 and RESP3, Redis' protocol (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 namespace netbuild::resp {
 
-/// RESP3's further types are shown as the nearest of these: a map as an array of its keys and values
-/// in turn, a set as an array, a boolean as 0 or 1, doubles and big numbers as their text.
+/// RESP3's further types are shown as the nearest of these: a map as an array of its keys and
+/// values in turn, a set as an array, a boolean as 0 or 1, doubles and big numbers as their text.
 struct Reply {
     /// push: an array that nobody asked for.
     enum class Type : std::uint8_t { text, error, integer, null, array, push };

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "toolkit.hpp"
+
+namespace netbuild::app {
+namespace {
+
+std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
+                                        const asio::any_io_executor& executor, Clock& clock) {
+    if (!configuration.has("redis.url")) return nullptr;
+    RedisClient::Options options;
+    options.url = configuration.text("redis.url");
+    options.ca_file = configuration.text("redis.ca_file");
+    options.name = "netbuild-toolkit";
+    return std::make_unique<RedisClient>(executor, clock, std::move(options));
+}
+
+} // namespace
+
+Toolkit::Toolkit(const Configuration& configuration, asio::any_io_executor executor, Clock& clock)
+    : redis_(make_redis(configuration, executor, clock)) {}
+
+result<void> Toolkit::start() {
+    if (redis_) TRY_VOID(redis_->start());
+    return {};
+}
+
+awaitable<void> Toolkit::stop() {
+    if (redis_) co_await redis_->stop();
+}
+
+void Toolkit::add_to(http::Routes&) {}
+
+} // namespace netbuild::app

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+#include <memory>
+
+#include "app/adapters.hpp"
+#include "http/routes.hpp"
+#include "redis/redis_client.hpp"
+
+namespace netbuild::app {
+
+/// What every NetBuild service needs beside the data: over Redis where `redis.url` is set, in this
+/// process otherwise. It owns the connection that its parts share, and their routes.
+class Toolkit {
+public:
+    Toolkit(const Configuration& configuration, asio::any_io_executor executor, Clock& clock);
+
+    /// Begins to connect; what is asked meanwhile waits, within its time-out.
+    result<void> start();
+    awaitable<void> stop();
+    void add_to(http::Routes& routes);
+
+    /// Nothing without redis.url.
+    [[nodiscard]] RedisClient* redis() { return redis_.get(); }
+
+private:
+    std::unique_ptr<RedisClient> redis_;
+};
+
+} // namespace netbuild::app
