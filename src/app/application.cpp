@@ -395,7 +395,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
     Toolkit toolkit(impl.configuration, impl.executor, impl.clock);
-    CO_TRY_VOID(toolkit.start());
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
     std::optional<Realtime> realtime;
@@ -438,6 +437,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("engine events", events.feed.follow_engine());
         tasks.spawn("own events", events.feed.follow_documents());
     }
+    CO_TRY_VOID(toolkit.start());
     if (realtime) tasks.spawn("realtime", realtime->run());
     if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
