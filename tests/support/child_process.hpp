@@ -25,13 +25,17 @@ public:
             _exit(127);
         }
     }
-    ~ChildProcess() {
-        kill(pid_, SIGTERM);
-        waitpid(pid_, nullptr, 0);
-    }
+    ~ChildProcess() { end(SIGTERM); }
+    void kill_now() { end(SIGKILL); }
     ChildProcess(const ChildProcess&) = delete;
 
 private:
+    void end(int signal) {
+        if (pid_ < 0) return;
+        kill(pid_, signal);
+        waitpid(pid_, nullptr, 0);
+        pid_ = -1;
+    }
     pid_t pid_;
 };
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a client goes through when the servers change under it: on servers of each test's own.
+#include <gtest/gtest.h>
+
+#include "redis/redis_client.hpp"
+#include "support/private_redis.hpp"
+#include "support/run.hpp"
+
+namespace netbuild::test {
+namespace {
+
+using Reply = resp::Reply;
+using namespace std::chrono_literals;
+
+struct Client {
+    explicit Client(RedisClient::Options options)
+        : client(context.get_executor(), clock, std::move(options)) {
+        client.start().value();
+    }
+    ~Client() {
+        run(context, [](RedisClient& redis) -> awaitable<bool> {
+            co_await redis.stop();
+            co_return true;
+        }(client));
+    }
+    Reply ask(RedisCommand command, Clock::duration timeout = 30s) {
+        return must(context, client.execute(std::move(command), timeout));
+    }
+    Reply set(const std::string& key, const std::string& value) {
+        return ask(RedisCommand::on(key, {"SET", key, value}));
+    }
+    std::string get(const std::string& key) {
+        return ask(RedisCommand::on(key, {"GET", key})).text;
+    }
+    asio::io_context context;
+    SystemClock clock;
+    RedisClient client;
+};
+
+/// "127.0.0.1:PORT" of the master that has the slot of `key`, as the cluster says.
+std::string owner(const PrivateRedis& redis, const std::string& key) {
+    std::string port = redis.ask(0, "get " + key); // "MOVED 123 127.0.0.1:PORT", or its value
+    const auto colon = port.rfind(':');
+    if (port.find("MOVED") == std::string::npos) return redis.port(0);
+    port = port.substr(colon + 1);
+    return port.substr(0, port.find_first_not_of("0123456789"));
+}
+
+TEST(RedisCluster, a_slot_that_moves_while_it_is_written_and_read_loses_nothing) {
+    const PrivateRedis redis(3, true);
+    Client client({.url = redis.url(0)});
+    for (int i = 0; i < 50; ++i)
+        client.set("{moving}" + std::to_string(i), "before");
+    const int from = redis.at(owner(redis, "{moving}0"));
+    const int to = (from + 1) % 3;
+    const std::string slot = redis.ask(0, "cluster keyslot {moving}0");
+    const std::string number = slot.substr(slot.find_first_of("0123456789"));
+    const std::string moving = number.substr(0, number.find_first_not_of("0123456789"));
+    const auto id = [&](int server) { return redis.ask(server, "cluster myid").substr(0, 40); };
+    redis.ask(to, "cluster setslot " + moving + " importing " + id(from));
+    redis.ask(from, "cluster setslot " + moving + " migrating " + id(to));
+    // Half of the keys are there, half here; new ones begin there: ASK.
+    for (int i = 0; i < 25; ++i)
+        ASSERT_NE(redis
+                      .ask(from, "migrate 127.0.0.1 " + redis.port(to) + " {moving}" +
+                                     std::to_string(i) + " 0 1000")
+                      .find("OK"),
+                  std::string::npos);
+    for (int i = 0; i < 50; ++i)
+        EXPECT_EQ(client.get("{moving}" + std::to_string(i)), "before");
+    for (int i = 50; i < 60; ++i)
+        client.set("{moving}" + std::to_string(i), "new");
+    EXPECT_GT(client.client.counters().redirections, 0u);
+    for (int i = 25; i < 50; ++i)
+        redis.ask(from, "migrate 127.0.0.1 " + redis.port(to) + " {moving}" + std::to_string(i) +
+                            " 0 1000");
+    for (const int server : {to, from, 3 - from - to})
+        redis.ask(server, "cluster setslot " + moving + " node " + id(to));
+    // MOVED: the next one finds it, those after it are asked there at once.
+    for (int i = 0; i < 60; ++i)
+        EXPECT_EQ(client.get("{moving}" + std::to_string(i)), i < 50 ? "before" : "new");
+    const auto redirections = client.client.counters().redirections;
+    for (int i = 0; i < 60; ++i)
+        client.get("{moving}" + std::to_string(i));
+    EXPECT_EQ(client.client.counters().redirections, redirections);
+}
+
+TEST(RedisCluster, a_master_that_dies_is_followed_to_its_replica_and_tracked_keys_are_forgotten) {
+    PrivateRedis redis(6, true);
+    int forgotten = 0;
+    RedisClient::Options options;
+    options.url = redis.url(1);
+    options.tracking = true;
+    options.on_invalidated = [&](std::optional<std::string_view> key) { forgotten += !key; };
+    Client client(options);
+    std::vector<std::string> keys;
+    for (int i = 0; i < 60; ++i)
+        keys.push_back("key" + std::to_string(i));
+    for (const std::string& key : keys) {
+        client.set(key, "v");
+        EXPECT_EQ(client.get(key), "v");
+    }
+    // Replication is asynchronous: only what its replica has is still there afterwards.
+    for (const std::string& key : keys)
+        client.ask(RedisCommand::on(key, {"WAIT", "1", "5000"}));
+    forgotten = 0;
+    const int dead = redis.at(owner(redis, keys.front()));
+    redis.kill(dead);
+    for (const std::string& key : keys) // waits out the failover
+        EXPECT_EQ(client.get(key), "v") << key;
+    client.set(keys.front(), "after");
+    EXPECT_EQ(client.get(keys.front()), "after");
+    EXPECT_GT(forgotten, 0);
+    // The dead one comes back as a replica; whoever has its address is sent on.
+    redis.start(dead);
+    redis.until(dead, "info replication", "role:slave");
+    EXPECT_EQ(client.get(keys.front()), "after");
+}
+
+TEST(RedisFailover, a_server_that_became_a_replica_is_left_and_asked_again_when_it_is_a_master) {
+    const PrivateRedis redis(2, false);
+    Client client({.url = redis.url(0)});
+    client.set("key", "1");
+    redis.ask(0, "replicaof 127.0.0.1 " + redis.port(1));
+    const auto refused = run(
+        client.context, client.client.execute(RedisCommand::on("key", {"SET", "key", "2"}), 300ms));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::unavailable) << refused.error().message();
+    EXPECT_NE(refused.error().message().find("replica"), std::string::npos)
+        << refused.error().message();
+    redis.ask(0, "replicaof no one");
+    client.set("key", "3");
+    EXPECT_EQ(client.get("key"), "3");
+    EXPECT_GT(client.client.counters().connections_lost, 0u);
+}
+
+TEST(RedisFailover, a_server_that_is_away_for_a_moment_is_waited_for_and_nothing_is_sent_twice) {
+    PrivateRedis redis(1, false, {"--appendonly", "yes", "--appendfsync", "always"});
+    Client client({.url = redis.url(0)});
+    int sent = 0, done = 0, unknown = 0, away = 0;
+    const auto increment = [&] {
+        ++sent;
+        client.client.send(RedisCommand::on("count", {"INCR", "count"}), [&](result<Reply> reply) {
+            if (reply) {
+                ++done;
+            } else {
+                ++(reply.error().code() == ErrorCode::outcome_unknown ? unknown : away);
+            }
+        });
+    };
+    const auto settled = [&] {
+        const Deadline deadline(client.clock, 20s);
+        while (done + unknown + away < sent) {
+            ASSERT_FALSE(deadline.passed(client.clock));
+            must(client.context, client.clock.sleep(1ms));
+        }
+    };
+    client.get("count");
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 200; ++i)
+            increment();
+        must(client.context, client.clock.sleep(round * 1ms)); // some are written, some answered
+        redis.kill(0);
+        for (int i = 0; i < 50; ++i) {
+            increment();
+            must(client.context, client.clock.sleep(1ms));
+        }
+        redis.start(0);
+        settled();
+    }
+    const int count = std::stoi(client.get("count"));
+    // Each that was answered counts once; one with an unknown outcome at most once.
+    EXPECT_GE(count, done);
+    EXPECT_LE(count, done + unknown);
+    EXPECT_GT(done, 100);
+    EXPECT_EQ(away, 0) << "what waits for a connection is sent when there is one";
+}
+
+TEST(RedisFaults, a_full_server_and_a_user_without_rights_are_named) {
+    const PrivateRedis redis(1, false, {"--maxmemory-policy", "noeviction"});
+    redis.ask(0, "acl setuser reader on '>word' '~*' +@read +hello +client +cluster");
+    Client client({.url = redis.url(0)});
+    client.set("key", "v");
+    redis.ask(0, "config set maxmemory 1");
+    const auto full =
+        run(client.context, client.client.execute(RedisCommand::on("key", {"SET", "key", "w"})));
+    ASSERT_FALSE(full);
+    EXPECT_EQ(full.error().code(), ErrorCode::out_of_memory) << full.error().message();
+    static const RedisScript script("return redis.call('SET', KEYS[1], ARGV[1])");
+    const auto in_script = run(client.context, client.client.evaluate(script, {"other"}, {"v"}));
+    ASSERT_FALSE(in_script);
+    EXPECT_EQ(in_script.error().code(), ErrorCode::out_of_memory) << in_script.error().message();
+    Client reader({.url = "redis://reader:word@127.0.0.1:" + redis.port(0)});
+    EXPECT_EQ(reader.get("key"), "v");
+    const auto refused =
+        run(reader.context, reader.client.execute(RedisCommand::on("k", {"DEL", "k"})));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::unauthorized) << refused.error().message();
+}
+
+} // namespace
+} // namespace netbuild::test
