@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly every file includes; heavy headers (Beast, Boost.Redis, all of Asio) stay out.
+// What nearly every file includes; heavy headers (Beast, all of Asio) stay out.
 #pragma once
 #include <algorithm>
 #include <array>

@@ -159,6 +159,11 @@ public:
                   .on_push = [this](Reply& reply) { push(reply); }}),
           tasks_(executor, [](const std::string&, const Error&) {}) {}
 
+    ~Impl() {
+        *gone_ = true;
+        tasks_.abandon();
+    }
+
     result<void> start() {
         TRY_VOID(nodes_.start());
         tasks_.spawn("Redis deadlines", sweep());
@@ -272,8 +277,10 @@ public:
     }
 
     awaitable<result<void>> sweep() {
+        const auto gone = gone_;
         while (true) {
             CO_TRY_VOID(co_await clock_.sleep(sweep_interval));
+            if (*gone) co_return result<void>{};
             nodes_.expire();
             if (!waiting_.empty()) send_waiting();
         }
@@ -324,6 +331,7 @@ public:
     std::deque<PendingPtr> waiting_;
     std::size_t waiting_bytes_ = 0;
     Counters counters_;
+    std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
     TaskGroup tasks_;
 };
 

@@ -163,6 +163,14 @@ void RedisLink::close() {
     if (state_->transport) state_->transport->close();
 }
 
+void RedisLink::abandon() {
+    state_->events = {};
+    // Whoever waits ends with the owner too.
+    const auto unanswered = std::exchange(state_->awaited, {});
+    state_->unwritten = state_->expired = 0;
+    close();
+}
+
 void RedisLink::check(Clock::duration silence_max) {
     if (!state_->ready || state_->clock.monotonic() - state_->heard_at < silence_max) return;
     reconnect("nothing came for too long");
@@ -296,6 +304,7 @@ void RedisLink::State::greet(const std::shared_ptr<RedisLink>& link) {
 }
 
 void RedisLink::State::take(resp::Reply& reply) {
+    if (closed) return;
     heard_at = clock.monotonic();
     if (reply.type == resp::Reply::Type::push) {
         if (events.on_push) events.on_push(reply);
@@ -364,6 +373,7 @@ awaitable<result<void>> RedisLink::run() {
             co_await (state.connect() || state.clock.sleep(state.options.connect_timeout));
         result<void> outcome = fail(ErrorCode::deadline_exceeded, "connect: no answer in time");
         if (connected.index() == 0) outcome = std::get<0>(std::move(connected));
+        if (state.closed) break;
         if (outcome) {
             state.heard_at = state.clock.monotonic();
             state.greet(self);
@@ -374,6 +384,7 @@ awaitable<result<void>> RedisLink::run() {
         state.lost();
         if (state.closed) break;
         CO_TRY_VOID(co_await state.clock.sleep(wait));
+        if (state.closed) break;
         wait = std::min(2 * wait, state.options.reconnect_wait_max);
     }
     co_return result<void>{};

@@ -56,6 +56,8 @@ public:
     /// Connects, reads, connects again, until `close`.
     awaitable<result<void>> run();
     void close();
+    /// The same, and nobody is told of anything any more: for an owner that ends.
+    void abandon();
 
     /// Queues a command of `replies` replies, of which `on_reply` gets the first error or the last.
     /// False: there is no connection, or too much is queued; nothing was sent, and `on_reply` is

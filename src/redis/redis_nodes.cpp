@@ -25,6 +25,13 @@ RedisNodes::RedisNodes(asio::any_io_executor executor, Clock& clock, Options opt
           log::error("{}: {}", name, error.message());
       }) {}
 
+RedisNodes::~RedisNodes() {
+    *gone_ = true;
+    for (const auto& each : made_)
+        if (const auto link = each.lock()) link->abandon();
+    tasks_.abandon();
+}
+
 result<void> RedisNodes::start() {
     TRY(seed_, parse_redis_url(options_.url, options_.ca_file));
     TRY_VOID(link_to(seed_.text())->prepare());
@@ -47,6 +54,8 @@ std::shared_ptr<RedisLink> RedisNodes::make_link(const std::string& address,
     at.port = address.substr(colon + 1);
     auto link = std::make_shared<RedisLink>(executor_, clock_, std::move(at), std::move(options),
                                             std::move(events));
+    std::erase_if(made_, [](const auto& each) { return each.expired(); });
+    made_.push_back(link);
     tasks_.spawn("Redis " + address, link->run());
     return link;
 }
@@ -85,8 +94,10 @@ std::shared_ptr<RedisLink> RedisNodes::link_for(std::optional<std::uint16_t> slo
 
 awaitable<result<void>> RedisNodes::ping() {
     const std::string command = resp::command({"PING"});
+    const auto gone = gone_;
     while (true) {
         CO_TRY_VOID(co_await clock_.sleep(options_.ping_interval));
+        if (*gone) co_return result<void>{};
         for (const auto& [address, link] : links_) {
             link->send(command, {});
             link->check(2 * options_.ping_interval + std::chrono::seconds(1));
@@ -192,7 +203,9 @@ void RedisNodes::expire() {
 
 Error RedisNodes::unavailable(const std::shared_ptr<RedisLink>& link) const {
     const std::string why = link ? link->trouble() : std::string();
-    return fail(ErrorCode::unavailable,
+    const bool refused =
+        why.starts_with("WRONGPASS") || why.starts_with("NOAUTH") || why.starts_with("NOPERM");
+    return fail(refused ? ErrorCode::unauthorized : ErrorCode::unavailable,
                 fmt::format("Redis {}{}", link ? link->address().text() : seed_.text(),
                             why.empty() ? ": too much is queued" : ": " + why));
 }

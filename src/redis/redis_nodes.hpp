@@ -35,6 +35,8 @@ public:
         std::function<void()> on_ping = {};
     };
     RedisNodes(asio::any_io_executor executor, Clock& clock, Options options, Events events);
+    /// Without stop(), what runs is let go of and ends with the executor's next turns.
+    ~RedisNodes();
 
     /// invalid_configuration: the URL.
     result<void> start();
@@ -88,6 +90,8 @@ private:
     Clock::duration refreshed_at_{};
     std::uint64_t redirections_ = 0;
     std::map<std::string, std::shared_ptr<RedisLink>> links_;
+    std::vector<std::weak_ptr<RedisLink>> made_;
+    std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
     TaskGroup tasks_;
 };
 

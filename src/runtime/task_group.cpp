@@ -23,6 +23,7 @@ struct TaskGroup::State {
     // Never expires by itself; cancelled when the last task ends, which wakes join().
     asio::steady_timer all_ended;
     bool cancelled = false;
+    bool abandoned = false;
 
     State(asio::any_io_executor ex, OnFailure failure)
         : executor(ex),
@@ -53,7 +54,9 @@ TaskGroup::Task without_throwing(TaskGroup::Task task) {
 TaskGroup::TaskGroup(asio::any_io_executor executor, OnFailure on_failure)
     : state_(std::make_shared<State>(std::move(executor), std::move(on_failure))) {}
 
-TaskGroup::~TaskGroup() { assert(state_->running.empty() && "co_await stop() first"); }
+TaskGroup::~TaskGroup() {
+    assert((state_->running.empty() || state_->abandoned) && "co_await stop() first");
+}
 
 std::size_t TaskGroup::size() const noexcept { return state_->running.size(); }
 
@@ -62,6 +65,7 @@ void TaskGroup::spawn(std::string name, Task task) {
     auto on_end = [state = state_, signal, name = std::move(name)](std::exception_ptr exception,
                                                                    result<void> outcome) {
         state->running.erase(signal);
+        if (state->abandoned) return;
         if (exception) {
             state->on_failure(name, to_error(exception));
         } else if (!outcome && outcome.error().code() != ErrorCode::cancelled) {
@@ -80,6 +84,11 @@ void TaskGroup::cancel() {
     for (auto task = state_->running.begin(); task != state_->running.end();) {
         (task++)->emit(asio::cancellation_type::terminal);
     }
+}
+
+void TaskGroup::abandon() {
+    state_->abandoned = true;
+    cancel();
 }
 
 asio::awaitable<void> TaskGroup::join() {

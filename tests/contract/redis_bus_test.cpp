@@ -2,31 +2,41 @@
 #include "event_bus_contract.hpp"
 
 #include "redis/redis_bus.hpp"
+#include "redis/redis_client.hpp"
 #include "support/child_process.hpp"
 #include "support/plain_redis.hpp"
+#include "support/redis_servers.hpp"
 #include "support/servers.hpp"
 
 namespace netbuild::test {
 namespace {
 
-/// A stream and a channel of its own for each test; what is done to the server goes through a
-/// connection that the bus knows nothing of.
+/// A stream and a channel of its own for each test; what is done to the server goes through
+/// connections that the bus knows nothing of.
+template <RedisKind kind>
 struct Redis {
     explicit Redis(asio::io_context& context)
         : context_(context),
-          bus_(context.get_executor(), clock_, {.url = redis_url(), .stream = stream_}) {
+          bus_(context.get_executor(), clock_, {.url = redis_server(kind).url, .stream = stream_}),
+          raw_(context.get_executor(), clock_, {.url = redis_server(kind).url}),
+          subscriber_(kind == RedisKind::cluster ? 51 : 79) {
+        raw_.start().value();
         subscriber_.subscribe(channel_);
     }
     EventBus& bus() { return bus_; }
+    void ask(std::vector<std::string_view> words) {
+        must(context_, raw_.execute(RedisCommand::on(stream_, words)));
+    }
     /// Newest first, as a server that comes back with an older file has lost them.
     void lose_after(Position position) {
         for (const auto& event : must(context_, bus_.read(position, 1000, {})))
-            raw_.command("XDEL " + stream_ + " " + to_string(event->position));
-        if (position.is_zero()) raw_.command("DEL " + stream_);
+            ask({"XDEL", stream_, to_string(event->position)});
+        if (position.is_zero()) ask({"DEL", stream_});
     }
-    /// What the channel had since the last call, up to a message that is sent now.
+    /// What the channel had since the last call, up to a message that is sent now; from the
+    /// stream's own server, for messages of two servers of a cluster have no order.
     std::vector<std::string> announced() {
-        raw_.command("PUBLISH " + channel_ + " end");
+        ask({"PUBLISH", channel_, "end"});
         std::vector<std::string> found;
         for (std::string text; (text = subscriber_.message()) != "end";)
             found.push_back(std::move(text));
@@ -38,9 +48,11 @@ struct Redis {
     std::string stream_ = "netbuild:test:" + unique_name("events");
     std::string channel_ = unique_name("test:channel");
     RedisBus bus_;
-    PlainRedis raw_, subscriber_;
+    RedisClient raw_;
+    PlainRedis subscriber_;
 };
-INSTANTIATE_TYPED_TEST_SUITE_P(Redis, EventBusContract, Redis);
+using Servers = testing::Types<Redis<RedisKind::single>, Redis<RedisKind::cluster>>;
+INSTANTIATE_TYPED_TEST_SUITE_P(Redis, EventBusContract, Servers);
 
 TEST(RedisBus, a_server_that_is_away_is_unavailable) {
     asio::io_context context;

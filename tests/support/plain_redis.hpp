@@ -17,9 +17,10 @@ namespace netbuild::test {
 /// without spaces in them.
 class PlainRedis {
 public:
-    PlainRedis() : socket_(context_) {
+    /// `offset`: which of the stack's servers, as server_port() has it.
+    explicit PlainRedis(int offset = 79) : socket_(context_) {
         boost::asio::connect(socket_, boost::asio::ip::tcp::resolver(context_).resolve(
-                                          "127.0.0.1", server_port(79)));
+                                          "127.0.0.1", server_port(offset)));
     }
     /// For commands that answer with a number or a word.
     std::string command(const std::string& text) {

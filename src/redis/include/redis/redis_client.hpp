@@ -88,6 +88,7 @@ public:
     using OnReply = asio::any_completion_handler<void(result<Reply>)>;
 
     RedisClient(asio::any_io_executor executor, Clock& clock, Options options);
+    /// What still waits for a reply then is never told: stop() first, where something may.
     ~RedisClient();
 
     /// Begins to connect. invalid_configuration: the URL or the CA file.

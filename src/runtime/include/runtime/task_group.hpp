@@ -22,7 +22,7 @@ public:
     using OnFailure = std::function<void(const std::string& name, const Error& error)>;
 
     TaskGroup(boost::asio::any_io_executor executor, OnFailure on_failure);
-    /// All tasks must have ended: `co_await stop()` first.
+    /// All tasks must have ended, or be abandoned: `co_await stop()` first.
     ~TaskGroup();
     TaskGroup(const TaskGroup&) = delete;
     TaskGroup& operator=(const TaskGroup&) = delete;
@@ -36,6 +36,9 @@ public:
         cancel();
         co_await join();
     }
+    /// For an owner that cannot wait: asks every task to end, and nobody joins them. They must not
+    /// use what ends with the owner once an await of theirs has failed with `cancelled`.
+    void abandon();
     [[nodiscard]] std::size_t size() const noexcept;
 
 private:
