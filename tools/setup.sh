@@ -254,7 +254,7 @@ main() {
                 install_npm clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster
                 install_camunda
                 ;;
-            bench) install_npm bench/realtime-node ;;
+            bench) install_npm bench/realtime-node bench/redis-node ;;
         esac
     done
 }
