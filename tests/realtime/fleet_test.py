@@ -53,7 +53,7 @@ class Fleet:
 
     def told(self, stream="events"):
         """Positions of the room's events, as a stream has them."""
-        out = subprocess.run(["redis-cli", "-p", str(self.port), "--json", "XRANGE", f"netbuild:{stream}", "-", "+"], check=True,
+        out = subprocess.run(["redis-cli", "-c", "-p", str(self.port), "--json", "XRANGE", f"netbuild:{stream}", "-", "+"], check=True,
                              capture_output=True, text=True).stdout
         entries = [(position, dict(zip(fields[::2], fields[1::2]))) for position, fields in json.loads(out)]
         return [position for position, fields in entries if fields["domainId"] == "acme"]
@@ -141,7 +141,7 @@ def relayed(fleet):
 def main():
     which, = sys.argv[1:]
     with tempfile.TemporaryDirectory(prefix="netbuild-fleet-") as folder:
-        redis = Redis(1, pathlib.Path(folder))
+        redis = Redis(MODES[which][3], pathlib.Path(folder))
         fleet = Fleet(which, redis)
         try:
             fleet.start()
