@@ -49,11 +49,9 @@ public:
         ends_ = start_ + std::chrono::duration_cast<SteadyClock::duration>(
                              std::chrono::duration<double>(seconds));
         context_.restart();
-        asio::post(context_, [this] {
-            for (std::size_t i = 0; i < in_flight_; ++i)
-                next();
-        });
-        context_.run_one();
+        over_ = false;
+        for (std::size_t i = 0; i < in_flight_; ++i)
+            next();
         while (open_ > 0)
             context_.run_one();
         rate = static_cast<double>(done_) / seconds_since(start_);
@@ -91,9 +89,6 @@ private:
     bool over_ = false;
     SteadyClock::time_point start_, ends_;
     double cpu_ = 0;
-
-public:
-    void again() { over_ = false; }
 };
 
 } // namespace
@@ -109,7 +104,6 @@ int run_ratelimit(const Arguments& arguments) {
     const auto in_flight = static_cast<std::size_t>(arguments.number("in-flight", 100));
     Load load(context, gate, in_flight, static_cast<std::size_t>(arguments.number("keys", 10'000)));
     load.run_for(1); // connected, and warm
-    load.again();
     load.run_for(arguments.number("seconds", 5));
     fmt::print("{{\"rate\": {:.0f}, \"cpuUs\": {:.3f}, \"inFlight\": {}, \"allowed\": {:.3f}}}\n",
                load.rate, load.cpu_us, in_flight, load.allowed_share());
