@@ -235,7 +235,7 @@ public:
 
     void alone(RateCharge charge, OnDecision on_decision) {
         waiting_.push_back({std::move(charge), std::move(on_decision)});
-        if (client_.is_cluster() || waiting_.size() == batch_max) return send();
+        if (!one_server() || waiting_.size() == batch_max) return send();
         if (waiting_.size() > 1) return; // on its way
         asio::post(executor_, [weak = weak_from_this()] {
             if (const auto self = weak.lock()) self->send();
@@ -251,7 +251,7 @@ public:
         std::map<std::uint16_t, Part> parts;
         for (std::size_t i = 0; i < request->charges.size(); ++i) {
             std::string name = name_of(request->charges[i]);
-            Part& part = parts[client_.is_cluster() ? resp::slot_of(name) : std::uint16_t{0}];
+            Part& part = parts[one_server() ? std::uint16_t{0} : resp::slot_of(name)];
             part.indexes.push_back(i);
             part.names.push_back(std::move(name));
         }
@@ -283,6 +283,9 @@ public:
     }
 
 private:
+    /// Until there is a connection it may be a cluster.
+    [[nodiscard]] bool one_server() const { return client_.connected() && !client_.is_cluster(); }
+
     struct Waiting {
         RateCharge charge;
         OnDecision on_decision;

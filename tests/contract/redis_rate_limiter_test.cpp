@@ -80,6 +80,25 @@ protected:
     RedisRateLimiter limiter{context.get_executor(), connected.client};
 };
 
+TEST_F(RedisRate, what_is_asked_before_there_is_a_connection_is_answered_on_a_cluster_too) {
+    for (const RedisKind kind : redis_kinds) {
+        Connected fresh(context, clock, options_of(kind));
+        RedisRateLimiter early(context.get_executor(), fresh.client);
+        const auto policy = policy_of(RateForm::milliseconds);
+        int allowed = 0, answers = 0;
+        const auto count = [&](result<RateDecision> decision) {
+            ++answers;
+            allowed += decision && decision->allowed ? 1 : 0;
+        };
+        for (int i = 0; i < 20; ++i)
+            early.act(RateAction::check, {{policy, "k" + std::to_string(i)}}, count);
+        early.act(RateAction::check, {{policy, "a"}, {policy, "b"}, {policy, "c"}}, count);
+        while (answers < 21)
+            context.run_one_for(10ms);
+        EXPECT_EQ(allowed, 21) << name_of(kind);
+    }
+}
+
 // Hours lie between two requests, so that how long the test takes does not show.
 TEST_F(RedisRate, its_lua_agrees_with_the_arithmetic_on_drawn_requests) {
     MemoryRateLimiter memory(clock, {});
