@@ -269,8 +269,8 @@ protected:
         while (!run(context, connected.client.execute(RedisCommand::anywhere(words))))
             ASSERT_FALSE(deadline.passed(clock));
     }
-    result<RateDecision> check(const RatePolicyPtr& policy) {
-        return run(context, limiter.act(RateAction::check, {{policy, "key"}}));
+    result<RateDecision> check(const RatePolicyPtr& policy, std::string key = "key") {
+        return run(context, limiter.act(RateAction::check, {{policy, std::move(key)}}));
     }
     std::string port = server_port(90);
     ChildProcess server{{"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
@@ -289,7 +289,7 @@ TEST_F(OwnRedis, one_that_is_full_read_only_or_slow_says_so_and_is_of_use_again)
         const auto policy = policy_of(form);
         ASSERT_TRUE(check(policy));
         ask({"CONFIG", "SET", "maxmemory", "1"});
-        const auto full = check(policy);
+        const auto full = check(policy, "new");
         ASSERT_FALSE(full);
         EXPECT_EQ(full.error().code(), ErrorCode::out_of_memory);
         ask({"CONFIG", "SET", "maxmemory", "0"});

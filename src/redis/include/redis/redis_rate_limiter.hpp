@@ -14,7 +14,7 @@ namespace netbuild {
 /// call (not on a Redis Cluster, whose keys lie in different slots).
 ///
 /// What lies at a key and never expires is not ours: `unsupported`, and it stays. In the form of
-/// milliseconds, where the expiry is all of the state, whatever expires is taken for it.
+/// milliseconds, where the expiry is all of the state, whatever expires is taken for one.
 class RedisRateLimiter final : public RateLimiter {
 public:
     /// The client is somebody else's, and outlives this.
