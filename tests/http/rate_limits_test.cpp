@@ -8,21 +8,13 @@
 #include "memory/memory_store.hpp"
 #include "support/run.hpp"
 #include "support/standing_clock.hpp"
+#include "support/still_clock.hpp"
 #include "wire/json.hpp"
 
 namespace netbuild::http {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Time that stands still until it is told.
-class SetClock final : public Clock {
-public:
-    [[nodiscard]] duration monotonic() const override { return now; }
-    [[nodiscard]] std::int64_t utc_us() const override { return 0; }
-    awaitable<result<void>> sleep(duration) override { co_return result<void>{}; }
-    duration now = 1h;
-};
 
 /// The token is who somebody is.
 struct Tokens final : Authenticator {
@@ -98,7 +90,7 @@ protected:
     }
 
     asio::io_context context;
-    SetClock clock;
+    test::StillClock clock;
     Limiter limiter{clock};
     limits::RateGate gate{limiter, clock, Random(1), {}};
     std::vector<limits::ConfiguredPolicy> policies = limits::parse_policies(text).value();

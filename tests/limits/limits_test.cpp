@@ -6,6 +6,7 @@
 #include "limits/denied_keys.hpp"
 #include "limits/policy_text.hpp"
 #include "limits/rate_gate.hpp"
+#include "support/still_clock.hpp"
 
 namespace netbuild::limits {
 namespace {
@@ -124,15 +125,6 @@ TEST(DeniedKeys, of_more_keys_than_there_is_room_those_that_end_last_stay) {
     EXPECT_EQ(newest, 64);
 }
 
-/// Time that stands still until it is told.
-class SetClock final : public Clock {
-public:
-    [[nodiscard]] duration monotonic() const override { return now; }
-    [[nodiscard]] std::int64_t utc_us() const override { return 0; }
-    awaitable<result<void>> sleep(duration) override { co_return result<void>{}; }
-    duration now = 1h;
-};
-
 /// Answers what it is told to.
 class Told final : public RateLimiter {
 public:
@@ -171,7 +163,7 @@ protected:
                    {.name = std::move(name), .limit = 10, .period = 10s, .fail_open = fail_open})
             .value();
     }
-    SetClock clock;
+    test::StillClock clock;
     Told told;
     RateGate gate{told, clock, Random(1), {}};
     RatePolicyPtr open = policy("open", true), closed = policy("closed", false);
