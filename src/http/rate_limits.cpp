@@ -159,9 +159,7 @@ RateLimits::RateLimits(limits::RateGate& gate,
                 limited(rule) &&
                 std::any_of(configured.on.begin(), configured.on.end(),
                             [&](const std::string& on) { return is_for(rule, on); });
-            auto& those = policies_[&rule];
-            if (applies && those.size() < RateLimiter::charges_max)
-                those.push_back(configured.policy);
+            if (applies) policies_[&rule].push_back(configured.policy);
         }
     }
 }

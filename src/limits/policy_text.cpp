@@ -144,6 +144,11 @@ result<std::vector<ConfiguredPolicy>> parse_policies(std::string_view text) {
         for (const auto& other : policies) {
             if (other.policy->name() == name) return bad(name, "is there twice");
         }
+        const auto on_routes = std::count_if(policies.begin(), policies.end(),
+                                             [](const auto& other) { return !other.on.empty(); });
+        // So that no route has more than one check can ask for.
+        if (!policy->on.empty() && on_routes == RateLimiter::charges_max)
+            return bad(name, fmt::format("is one more with on= than {}", RateLimiter::charges_max));
         policies.push_back(std::move(*policy));
         if (policies.size() > policies_max)
             return bad(name, fmt::format("is one more than {}", policies_max));

@@ -87,6 +87,10 @@ TEST(PolicyText, a_mistake_is_named_with_its_policy) {
     EXPECT_EQ(message("api 0/1s"), "policy api: limit: must be 1 to 1000000");
     EXPECT_EQ(message("api 5/1s cost=6"), "policy api: cost: must be 1 to 5");
     EXPECT_EQ(message("api 5/1s window burst=6"), "policy api: burst: a sliding window has none");
+    std::string many;
+    for (int i = 0; i < 17; ++i)
+        many += "p" + std::to_string(i) + " 1/1s on=/v1;";
+    EXPECT_EQ(message(many), "policy p16: is one more with on= than 16");
     EXPECT_EQ(message("api 5/32d"), "policy api: period: must be 1 ms to 31 days");
     EXPECT_EQ(message("api 1/31d burst=2"), "policy api: burst: must come back within 31 days");
 }
