@@ -80,6 +80,8 @@ int run_messages(const Arguments& arguments);
 int run_ai_context(const Arguments& arguments);
 int run_scan(const Arguments& arguments);
 int run_upsert_loop(const Arguments& arguments);
+int run_ratelimit(const Arguments& arguments);
+int run_ratelimit_local(const Arguments& arguments);
 int run_drop_database(const Arguments& arguments);
 
 } // namespace netbuild::bench

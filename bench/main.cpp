@@ -14,8 +14,10 @@ int main(int count, char** values) {
     if (command == "upsert-loop") return run_upsert_loop(arguments);
     if (command == "messages") return run_messages(arguments);
     if (command == "ai-context") return run_ai_context(arguments);
+    if (command == "ratelimit") return run_ratelimit(arguments);
+    if (command == "ratelimit-local") return run_ratelimit_local(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
     die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|messages|"
-        "ai-context|drop-database "
+        "ai-context|ratelimit|ratelimit-local|drop-database "
         "[--name value]…");
 }

@@ -10,6 +10,9 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "http/rate_limits.hpp"
+#include "limits/policy_text.hpp"
+
 extern char** environ;
 
 namespace netbuild::app {
@@ -116,6 +119,16 @@ constexpr SettingInfo all_settings[] = {
     {"auth.failures_free", integer, "3", "", false, "",
      "failed sign-ins of an address before the first delay, which doubles"},
     {"auth.delay_max", duration, "15m", "", false, "", "the longest of these delays"},
+    {"ratelimit.policies", text, "", "", false, "",
+     "limits of the routes and of other services: NAME LIMIT/PERIOD by=… on=…; a line each"},
+    {"ratelimit.trusted_proxies", text, "", "", false, "",
+     "addresses and networks whose X-Forwarded-For is believed, separated by commas"},
+    {"ratelimit.timeout", duration, "250ms", "", false, "",
+     "for Redis' answer; then a policy fails open or closed"},
+    {"ratelimit.denied_keys_max", integer, "65536", "", false, "",
+     "keys that are known to be denied, in memory"},
+    {"ratelimit.hold_max", duration, "10s", "", false, "",
+     "so late may it be noticed that another server has unblocked a key"},
     {"store.path", text, "netbuild-data", "", false, "", "folder of the embedded store"},
     {"embeddings.path", text, "", "", false, "",
      "folder of the index files, one process's; by default vectors in store.path"},
@@ -271,6 +284,11 @@ result<toml::table> parse(const std::string& file) {
     }
 }
 
+template <class T>
+std::optional<std::string> mistake_of(const result<T>& read) {
+    return read ? std::nullopt : std::optional(read.error().detail());
+}
+
 result<void> load_file(const std::string& file, Configuration& configuration) {
     TRY(const toml::table parsed, parse(file));
     for (const auto& [section, content] : parsed) {
@@ -359,6 +377,15 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
         return bad(fmt::format("realtime.adapter ({}): \"{}\" needs redis.url (REDIS_URL)",
                                configuration.at("realtime.adapter").source,
                                configuration.text("realtime.adapter")));
+    }
+    for (const auto& [key, mistake] :
+         {std::pair{"ratelimit.policies",
+                    mistake_of(limits::parse_policies(configuration.text("ratelimit.policies")))},
+          std::pair{"ratelimit.trusted_proxies",
+                    mistake_of(http::TrustedProxies::parse(
+                        configuration.text("ratelimit.trusted_proxies")))}}) {
+        if (mistake)
+            return bad(fmt::format("{} ({}): {}", key, configuration.at(key).source, *mistake));
     }
     if (const std::string& key = configuration.text("realtime.adapter_key");
         key.empty() || key.find_first_of("{}#*?[]") != std::string::npos) {

@@ -55,6 +55,12 @@ TEST_F(ConfigurationFile, a_mistake_names_the_key_the_file_and_the_line) {
               std::string::npos);
     EXPECT_NE(message("[log]\nlevel = \"loud\"\n").find("one of debug|info|warning|error"),
               std::string::npos);
+    EXPECT_NE(message("[ratelimit]\npolicies = \"api ten/1s\"\n")
+                  .find(".toml:2): policy api: \"ten\" is no whole number"),
+              std::string::npos);
+    EXPECT_NE(message("[ratelimit]\ntrusted_proxies = \"proxy\"\n")
+                  .find("\"proxy\" is no address or network"),
+              std::string::npos);
     EXPECT_NE(message("port = 1\n").find("stands in no section"), std::string::npos);
     EXPECT_NE(message("[http\n").find(".toml:1"), std::string::npos);
     EXPECT_NE(message("[http]\nauth = \"none\"\nhost = \"0.0.0.0\"\n").find("not loopback"),

@@ -17,17 +17,19 @@ std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
 } // namespace
 
 Toolkit::Toolkit(const Configuration& configuration, asio::any_io_executor executor, Clock& clock)
-    : redis_(make_redis(configuration, executor, clock)) {}
+    : redis_(make_redis(configuration, executor, clock)),
+      rate_limits_(configuration, executor, clock) {}
 
 result<void> Toolkit::start() {
     if (redis_) TRY_VOID(redis_->start());
-    return {};
+    return rate_limits_.start();
 }
 
 awaitable<void> Toolkit::stop() {
+    co_await rate_limits_.stop();
     if (redis_) co_await redis_->stop();
 }
 
-void Toolkit::add_to(http::Routes&) {}
+void Toolkit::add_to(http::Routes& routes) { rate_limits_.add_to(routes); }
 
 } // namespace netbuild::app

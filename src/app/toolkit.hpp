@@ -4,6 +4,7 @@
 
 #include "app/adapters.hpp"
 #include "http/routes.hpp"
+#include "rate_limiting.hpp"
 #include "redis/redis_client.hpp"
 
 namespace netbuild::app {
@@ -21,9 +22,11 @@ public:
 
     /// Nothing without redis.url.
     [[nodiscard]] RedisClient* redis() { return redis_.get(); }
+    [[nodiscard]] RateLimiting& rate_limits() { return rate_limits_; }
 
 private:
     std::unique_ptr<RedisClient> redis_;
+    RateLimiting rate_limits_;
 };
 
 } // namespace netbuild::app

@@ -50,6 +50,13 @@ constexpr Rule table[] = {
     {"GET",    "/v1/realtime/rooms",                    Who::token,  Role::admin,  Domain::installation},
     {"DELETE", "/v1/realtime/sockets/{socketId}",       Who::token,  Role::admin,  Domain::installation},
 
+    // Limits of other services; a block also of ours.
+    {"POST",   "/v1/ratelimit:check",                   Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/ratelimit:peek",                    Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/ratelimit:penalize",                Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/ratelimit:block",                   Who::token,  Role::admin,  Domain::installation},
+    {"POST",   "/v1/ratelimit:unblock",                 Who::token,  Role::admin,  Domain::installation},
+
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},
     {"GET",    "/v1/payments/{paymentId}",              Who::token,  Role::viewer, Domain::object},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/routes.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -105,6 +106,17 @@ result<feed::Place> stream_start(const Request& request, const feed::EventFeed& 
 }
 
 awaitable<result<Reply>> at_once(Reply reply) { co_return reply; }
+
+/// With what the limits say; they know Retry-After as the error does.
+Response with(Headers headers, Response response) {
+    for (auto& [name, value] : headers) {
+        const bool there =
+            std::any_of(response.headers.begin(), response.headers.end(),
+                        [&, &wanted = name](const auto& each) { return each.first == wanted; });
+        if (!there) response.headers.emplace_back(std::move(name), std::move(value));
+    }
+    return response;
+}
 
 } // namespace
 
@@ -213,12 +225,21 @@ awaitable<result<Caller>> Routes::authenticate(const Rule& rule, std::string aut
     co_return caller;
 }
 
-awaitable<result<Reply>> Routes::answer(Request request) {
+awaitable<result<Caller>> Routes::admit(const Request& request, const Rule& rule,
+                                        const RateLimits::Path& path, Headers& headers) {
+    auto caller = co_await authenticate(rule, std::string(request.header("authorization")));
+    // Who guesses tokens is limited by address, too.
+    if (ports_.limits)
+        CO_TRY_VOID(co_await ports_.limits->admit(request, rule, path, caller ? &*caller : nullptr,
+                                                  headers));
+    co_return caller;
+}
+
+awaitable<result<Reply>> Routes::answer(Request request, Headers& headers) {
     std::map<std::string, std::string, std::less<>> path;
     CO_TRY(const Route* route, find(request, path));
     if (!route->endpoint) co_return fail(ErrorCode::unsupported, "this server has no such service");
-    const std::string authorization(request.header("authorization"));
-    CO_TRY(Caller caller, co_await authenticate(*route->rule, authorization));
+    CO_TRY(Caller caller, co_await admit(request, *route->rule, path, headers));
     Call call(std::move(request), *route->rule, std::move(caller));
     call.path = std::move(path);
     CO_TRY(Reply reply, co_await route->endpoint(call));
@@ -232,8 +253,9 @@ awaitable<Response> Routes::handle(Request request) {
     // Before the store is read: no later than what the answer shows.
     const Position documents =
         ports_.documents_published ? ports_.documents_published() : Position{};
-    auto reply = co_await answer(std::move(request));
-    if (!reply) co_return problem(reply.error());
+    Headers headers;
+    auto reply = co_await answer(std::move(request), headers);
+    if (!reply) co_return with(std::move(headers), problem(reply.error()));
     Object* body = reply->body.get_if<Object>();
     if (Value* position = reply->position && body ? body->find("position") : nullptr;
         position && position->is<Object>() && !documents.is_zero())
@@ -245,6 +267,7 @@ awaitable<Response> Routes::handle(Request request) {
     } else if (reply->status != 204 && reply->status != 304) {
         response.body = to_json(reply->body);
     }
+    response.headers = std::move(headers);
     for (auto& [name, value] : reply->headers) {
         if (name == "Content-Type") {
             response.content_type = std::move(value);
@@ -346,9 +369,9 @@ awaitable<Response> Routes::stream_head(const Request& request) {
     std::map<std::string, std::string, std::less<>> path;
     const auto route = find(request, path);
     if (!route) co_return problem(route.error());
-    const auto caller =
-        co_await authenticate(*(*route)->rule, std::string(request.header("authorization")));
-    if (!caller) co_return problem(caller.error());
+    Headers headers;
+    const auto caller = co_await admit(request, *(*route)->rule, path, headers);
+    if (!caller) co_return with(std::move(headers), problem(caller.error()));
     for (const auto& [name, value] : request.query) {
         if (name != "from" && name != "room")
             co_return problem(
@@ -369,6 +392,7 @@ awaitable<Response> Routes::stream_head(const Request& request) {
         co_return problem(Error(ErrorCode::not_found, std::string(room)));
     Response head;
     head.content_type = "text/event-stream";
+    head.headers = std::move(headers);
     co_return head;
 }
 

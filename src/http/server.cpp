@@ -118,6 +118,9 @@ private:
     awaitable<result<void>> serve(beast::tcp_stream stream) {
         beast::flat_buffer buffer;
         bool first = true;
+        boost::system::error_code gone;
+        const auto endpoint = stream.socket().remote_endpoint(gone);
+        const std::string peer = gone ? std::string() : endpoint.address().to_string();
         while (true) {
             beast::http::request_parser<beast::http::string_body> parser;
             parser.body_limit(std::max(options_.body_bytes_max, options_.taken_body_bytes_max));
@@ -152,7 +155,7 @@ private:
             }
             const bool keep_alive = message.keep_alive();
             const unsigned version = message.version();
-            auto request = to_request(std::move(message));
+            auto request = to_request(std::move(message), peer);
             if (!request) {
                 co_await send(stream, to_beast(problem(request.error()), version, false));
                 break;
@@ -238,8 +241,9 @@ private:
         return request;
     }
 
-    static result<Request> to_request(Message message) {
+    static result<Request> to_request(Message message, const std::string& peer) {
         Request request;
+        request.peer = peer;
         request.method = message.method_string();
         std::string_view target = message.target();
         if (target.empty() || target.front() != '/')
@@ -251,8 +255,14 @@ private:
             TRY(std::string value, percent_decode(pair->value, true));
             request.query.emplace_back(std::move(name), std::move(value));
         }
-        for (const auto& field : message)
-            request.headers[lower_case(field.name_string())] = field.value();
+        for (const auto& field : message) {
+            std::string& value = request.headers[lower_case(field.name_string())];
+            // Each proxy may add a line of its own: together they are one list (RFC 9110, 5.3).
+            const bool list = field.name() == beast::http::field::x_forwarded_for;
+            if (!list) value.clear();
+            if (!value.empty()) value += ", ";
+            value += field.value();
+        }
         request.body = std::move(message.body());
         return request;
     }

@@ -20,9 +20,11 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
+#include "http/ratelimit_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/snapshot_routes.hpp"
 #include "memory/memory_bus.hpp"
+#include "memory/memory_rate_limiter.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
@@ -76,6 +78,11 @@ std::string body_of(const Rule& rule, std::string_view domain) {
                std::string(domain) + "\"}";
     if (rule.path == "/v1/domains/{domainId}/users/{userId}") return R"({"role":"viewer"})";
     if (rule.path == "/v1/domains/{domainId}/api-keys") return R"({"name":"n","role":"viewer"})";
+    if (rule.path.ends_with("block"))
+        return R"({"policy":"p","limit":5,"periodMs":1000)" +
+               std::string(rule.path.ends_with("unblock") ? "}" : R"(,"forMs":1})");
+    if (rule.path.starts_with("/v1/ratelimit:"))
+        return R"({"checks":[{"policy":"p","limit":5,"periodMs":1000}]})";
     if (rule.path.ends_with("/search")) return R"({"values":[1,2]})";
     return "{}";
 }
@@ -91,6 +98,7 @@ protected:
         conversation_routes.add_to(routes);
         embedding_routes.add_to(routes);
         realtime_routes.add_to(routes);
+        ratelimit_routes.add_to(routes);
         tasks.spawn("feed", feed.follow_engine());
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
@@ -290,6 +298,9 @@ protected:
     gateway::EventGateway gateway{{context.get_executor(), clock, feed, directory, sessions, {}},
                                   {}};
     http::RealtimeRoutes realtime_routes{gateway};
+    MemoryRateLimiter limiter{clock, {}};
+    limits::RateGate gate{limiter, clock, Random(1), {}};
+    http::RateLimitRoutes ratelimit_routes{gate, {}};
     TaskGroup tasks{context.get_executor(), [](const std::string&, const Error&) {}};
     http::Routes routes{{.queries = queries,
                          .model = model,
@@ -375,6 +386,7 @@ TEST_F(Access, each_route_for_each_role_in_the_own_and_in_another_domain) {
                 // A client of that id is not there.
                 EXPECT_EQ(everywhere.status, !enough                             ? 403
                                              : rule.path.ends_with("{socketId}") ? 404
+                                             : rule.path.ends_with("block")      ? 204
                                                                                  : 200)
                     << where;
                 break;

@@ -785,6 +785,72 @@ export type SnapshotPlace = {
     hash: string;
 };
 
+export type RateChecks = {
+    checks: RateCheck[];
+};
+
+export type RateCheck = {
+    /** configured here, or another one with its limit and periodMs; letters, digits, - and _ */
+    policy: string;
+    /** of one policy always as many parts; none: all share one */
+    key?: string[];
+    limit?: number;
+    periodMs?: number;
+    /** at once, of gcra; by default the limit */
+    burst?: number;
+    algorithm?: "gcra" | "window";
+    cost?: number;
+    /** what the answer is while Redis does not give one */
+    whenAway?: "open" | "closed";
+};
+
+export type RateBlock = {
+    /** configured here, or another one with its limit and periodMs; letters, digits, - and _ */
+    policy: string;
+    /** of one policy always as many parts; none: all share one */
+    key?: string[];
+    limit?: number;
+    periodMs?: number;
+    /** at once, of gcra; by default the limit */
+    burst?: number;
+    algorithm?: "gcra" | "window";
+    forMs: number;
+};
+
+export type RateUnblock = {
+    /** configured here, or another one with its limit and periodMs; letters, digits, - and _ */
+    policy: string;
+    /** of one policy always as many parts; none: all share one */
+    key?: string[];
+    limit?: number;
+    periodMs?: number;
+    /** at once, of gcra; by default the limit */
+    burst?: number;
+    algorithm?: "gcra" | "window";
+};
+
+export type RateAnswer = {
+    allowed: boolean;
+    /** the policy that has to be waited for longest */
+    deniedBy: string | null;
+    /** 0 if it is allowed */
+    retryAfterMs: number;
+    /** local: the key is known to be denied, nobody was asked; failed_: Redis did not answer */
+    source: "store" | "local" | "failed_open" | "failed_closed";
+    limits: RateStatus[];
+    /** RateLimit-Policy, RateLimit and, if it is denied, Retry-After, to be handed on */
+    headers: Record<string, string>;
+};
+
+export type RateStatus = {
+    policy: string;
+    limit: number;
+    remaining: number;
+    /** until nothing is used */
+    resetMs: number;
+    retryAfterMs: number;
+};
+
 export type Snapshot = SnapshotPlace & {
     content: Record<string, unknown>;
 };
@@ -1025,6 +1091,11 @@ const operations = {
     createApiKey: {"id": "createApiKey", "method": "POST", "path": "/v1/domains/{domainId}/api-keys", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     revokeApiKey: {"id": "revokeApiKey", "method": "DELETE", "path": "/v1/domains/{domainId}/api-keys/{keyId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     listAudit: {"id": "listAudit", "method": "GET", "path": "/v1/domains/{domainId}/audit", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    checkRateLimits: {"id": "checkRateLimits", "method": "POST", "path": "/v1/ratelimit:check", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    peekRateLimits: {"id": "peekRateLimits", "method": "POST", "path": "/v1/ratelimit:peek", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    penalizeRateLimits: {"id": "penalizeRateLimits", "method": "POST", "path": "/v1/ratelimit:penalize", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    blockRateLimit: {"id": "blockRateLimit", "method": "POST", "path": "/v1/ratelimit:block", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    unblockRateLimit: {"id": "unblockRateLimit", "method": "POST", "path": "/v1/ratelimit:unblock", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     createPayment: {"id": "createPayment", "method": "POST", "path": "/v1/payments", "query": [], "headers": {"idempotencyKey": "Idempotency-Key"}, "keyed": true, "positioned": false, "open": false},
     listPayments: {"id": "listPayments", "method": "GET", "path": "/v1/payments", "query": ["domainId", "status", "executionId", "userId", "limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
     getPayment: {"id": "getPayment", "method": "GET", "path": "/v1/payments/{paymentId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
@@ -1547,6 +1618,41 @@ export class Api extends Caller {
             limit?: number;
         }, options?: CallOptions): AsyncGenerator<AuditEntry, void, undefined> {
         return this.all<AuditEntry>(operations.listAudit, input, options);
+    }
+
+    /** Counts a request against up to 16 limits, against all or none of them */
+    checkRateLimits(input: {
+            body: RateChecks;
+        }, options?: CallOptions): Promise<RateAnswer> {
+        return this.call<RateAnswer>(operations.checkRateLimits, input, options);
+    }
+
+    /** What a check would say; nothing is counted */
+    peekRateLimits(input: {
+            body: RateChecks;
+        }, options?: CallOptions): Promise<RateAnswer> {
+        return this.call<RateAnswer>(operations.peekRateLimits, input, options);
+    }
+
+    /** Counts the cost whatever is left; says whether a request of cost 1 would be let in afterwards */
+    penalizeRateLimits(input: {
+            body: RateChecks;
+        }, options?: CallOptions): Promise<RateAnswer> {
+        return this.call<RateAnswer>(operations.penalizeRateLimits, input, options);
+    }
+
+    /** Denies a key for a time */
+    blockRateLimit(input: {
+            body: RateBlock;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.blockRateLimit, input, options);
+    }
+
+    /** Forgets a key's block, its penalties and what it has used */
+    unblockRateLimit(input: {
+            body: RateUnblock;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.unblockRateLimit, input, options);
     }
 
     /** A payment in minor units of an ISO 4217 currency. A card number in any field is refused */

@@ -8,6 +8,7 @@
 
 #include "feed/feed_reader.hpp"
 #include "http/call.hpp"
+#include "http/rate_limits.hpp"
 #include "ports/event_bus.hpp"
 #include "query/query_service.hpp"
 
@@ -36,6 +37,8 @@ public:
         feed::EventFeed* feed = nullptr;
         /// Of a stream: who may what is looked up again so often, and at the end of its token.
         Clock::duration recheck = std::chrono::minutes(1);
+        /// Null: everybody may ask as often as they like.
+        RateLimits* limits = nullptr;
     };
     explicit Routes(Ports ports);
     ~Routes() override;
@@ -57,7 +60,10 @@ private:
     result<const Route*> find(const Request& request,
                               std::map<std::string, std::string, std::less<>>& path) const;
     awaitable<result<Caller>> authenticate(const Rule& rule, std::string authorization);
-    awaitable<result<Reply>> answer(Request request);
+    /// Who asks, if that may be asked for now; `headers` gets those of its limits.
+    awaitable<result<Caller>> admit(const Request& request, const Rule& rule,
+                                    const RateLimits::Path& path, Headers& headers);
+    awaitable<result<Reply>> answer(Request request, Headers& headers);
     awaitable<result<void>> wait_for(const Call& call);
     awaitable<result<Reply>> executions(Call& call);
     awaitable<result<Reply>> batch_get(Call& call);

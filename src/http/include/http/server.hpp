@@ -25,6 +25,8 @@ struct Request {
     /// Names in lower case.
     std::map<std::string, std::string, std::less<>> headers;
     std::string body;
+    /// The address of the connection.
+    std::string peer = {};
 
     [[nodiscard]] std::string_view header(std::string_view name) const {
         const auto found = headers.find(name);
