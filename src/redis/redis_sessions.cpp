@@ -4,9 +4,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "session_strings.hpp"
 #include "wire/json.hpp"
 
@@ -131,35 +128,51 @@ public:
 
     void read_now(std::string_view id, OnRead on_read) {
         auto keys = keys_of(id);
-        if (!keys) return on_read(keys.error());
+        if (!keys) return std::move(on_read)(keys.error());
         if (!server_now()) return read_exactly(std::move(*keys), std::move(on_read));
-        RedisCommand command =
-            RedisCommand::on(keys->session, {"GETEX", keys->session, "PX", idle_ms_});
-        redis_.send(std::move(command), [this, keys = std::move(*keys),
-                                         on_read = std::move(on_read)](result<resp::Reply> reply) {
-            if (!reply) return on_read(reply.error());
-            if (reply->type != Type::text) return on_read(no_session());
-            auto session = session_in(keys, reply->text);
-            const auto now = server_now();
-            if (session &&
-                (!now || *now + idle_ + clock_margin_ms >= session->ends_at.milliseconds))
-                return read_exactly(keys, on_read);
-            on_read(std::move(session));
-        });
+        RedisCommand command = read_command(*keys);
+        redis_.send(std::move(command),
+                    [this, keys = std::move(*keys),
+                     on_read = std::move(on_read)](result<resp::Reply> reply) mutable {
+                        auto session = read_in(keys, std::move(reply));
+                        if (session && near_its_end(*session))
+                            return read_exactly(std::move(keys), std::move(on_read));
+                        std::move(on_read)(std::move(session));
+                    });
     }
 
 private:
-    /// By the server's clock.
+    [[nodiscard]] RedisCommand read_command(const Keys& keys) const {
+        return RedisCommand::on(keys.session, {"GETEX", keys.session, "PX", idle_ms_});
+    }
+    [[nodiscard]] result<Session> read_in(const Keys& keys, result<resp::Reply> reply) const {
+        TRY(const auto found, std::move(reply));
+        if (found.type != Type::text) return no_session();
+        return session_in(keys, found.text);
+    }
+    /// Of touch_script.
+    [[nodiscard]] result<Session> exact_in(const Keys& keys, result<resp::Reply> reply) {
+        TRY(const auto found, std::move(reply));
+        if (found.elements.size() != 2) return no_session();
+        learn(found.elements[1].integer);
+        return session_in(keys, found.elements[0].text);
+    }
     void read_exactly(Keys keys, OnRead on_read) {
         const std::string_view names[] = {keys.session, keys.tombstone};
         const std::string_view arguments[] = {idle_ms_};
         redis_.evaluate(touch_script, names, arguments,
-                        [this, keys, on_read = std::move(on_read)](result<resp::Reply> reply) {
-                            if (!reply) return on_read(reply.error());
-                            if (reply->elements.size() != 2) return on_read(no_session());
-                            learn(reply->elements[1].integer);
-                            on_read(session_in(keys, reply->elements[0].text));
+                        [this, keys = std::move(keys),
+                         on_read = std::move(on_read)](result<resp::Reply> reply) mutable {
+                            std::move(on_read)(exact_in(keys, std::move(reply)));
                         });
+    }
+    awaitable<result<Session>> read_exactly(Keys keys) {
+        co_return exact_in(keys, co_await redis_.evaluate(
+                                     touch_script, {keys.session, keys.tombstone}, {idle_ms_}));
+    }
+    [[nodiscard]] bool near_its_end(const Session& session) const {
+        const auto now = server_now();
+        return !now || *now + idle_ + clock_margin_ms >= session.ends_at.milliseconds;
     }
 
     [[nodiscard]] std::int64_t monotonic_ms() const {
@@ -265,24 +278,16 @@ private:
     }
 
     awaitable<result<Session>> get(std::string id) override {
-        co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
-                                                void(result<Session>)>(
-            [this](auto handler, const std::string& asked) {
-                // What the client calls back with has to be copyable.
-                auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-                read_now(asked, [shared](result<Session> session) {
-                    std::move (*shared)(std::move(session));
-                });
-            },
-            asio::use_awaitable, std::move(id));
+        CO_TRY(Keys keys, keys_of(id));
+        if (!server_now()) co_return co_await read_exactly(std::move(keys));
+        auto session = read_in(keys, co_await redis_.execute(read_command(keys)));
+        if (session && near_its_end(*session)) co_return co_await read_exactly(std::move(keys));
+        co_return session;
     }
 
     awaitable<result<void>> extend(std::string id) override {
-        CO_TRY(const Keys keys, keys_of(id));
-        CO_TRY(const auto reply,
-               co_await redis_.evaluate(touch_script, {keys.session, keys.tombstone}, {idle_ms_}));
-        if (reply.elements.size() != 2) co_return no_session();
-        learn(reply.elements[1].integer);
+        CO_TRY(Keys keys, keys_of(id));
+        CO_TRY_VOID(co_await read_exactly(std::move(keys)));
         co_return result<void>{};
     }
 

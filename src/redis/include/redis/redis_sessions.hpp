@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
+
+#include <boost/asio/any_completion_handler.hpp>
 
 #include "ports/session_store.hpp"
 #include "redis/redis_client.hpp"
@@ -16,7 +17,7 @@ namespace netbuild {
 /// A read is one GETEX. Only near the absolute end, which a plain command cannot see, and once a
 /// minute to learn Redis' time, it is a script.
 ///
-/// It outlives the answers: stop the client first.
+/// The client ends before it: its answers come here.
 class RedisSessions {
 public:
     struct Options {
@@ -24,8 +25,8 @@ public:
         /// Of all keys; without braces.
         std::string prefix = "netbuild:session:";
     };
-    /// Called once.
-    using OnRead = std::function<void(result<Session>)>;
+    /// Called once, or destroyed with the client.
+    using OnRead = asio::any_completion_handler<void(result<Session>)>;
 
     RedisSessions(RedisClient& redis, Clock& clock, Options options);
     ~RedisSessions();
