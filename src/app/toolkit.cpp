@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "toolkit.hpp"
 
+#include "sessions.hpp"
+
 namespace netbuild::app {
 namespace {
 
@@ -17,7 +19,9 @@ std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
 } // namespace
 
 Toolkit::Toolkit(const Configuration& configuration, asio::any_io_executor executor, Clock& clock)
-    : redis_(make_redis(configuration, executor, clock)) {}
+    : redis_(make_redis(configuration, executor, clock)),
+      sessions_(make_sessions(configuration, redis_.get(), clock)),
+      session_routes_(*sessions_, cookie_secrets(configuration)) {}
 
 result<void> Toolkit::start() {
     if (redis_) TRY_VOID(redis_->start());
@@ -28,6 +32,8 @@ awaitable<void> Toolkit::stop() {
     if (redis_) co_await redis_->stop();
 }
 
-void Toolkit::add_to(http::Routes&) {}
+void Toolkit::add_to(http::Routes& routes) { session_routes_.add_to(routes); }
+
+std::string Toolkit::metrics() const { return session_metrics(sessions_->counters()); }
 
 } // namespace netbuild::app

@@ -4,6 +4,7 @@
 
 #include "app/adapters.hpp"
 #include "http/routes.hpp"
+#include "http/session_routes.hpp"
 #include "redis/redis_client.hpp"
 
 namespace netbuild::app {
@@ -18,12 +19,16 @@ public:
     result<void> start();
     awaitable<void> stop();
     void add_to(http::Routes& routes);
+    /// Prometheus' text format.
+    [[nodiscard]] std::string metrics() const;
 
     /// Nothing without redis.url.
     [[nodiscard]] RedisClient* redis() { return redis_.get(); }
 
 private:
     std::unique_ptr<RedisClient> redis_;
+    std::shared_ptr<SessionStore> sessions_;
+    http::SessionRoutes session_routes_;
 };
 
 } // namespace netbuild::app

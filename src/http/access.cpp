@@ -50,6 +50,15 @@ constexpr Rule table[] = {
     {"GET",    "/v1/realtime/rooms",                    Who::token,  Role::admin,  Domain::installation},
     {"DELETE", "/v1/realtime/sockets/{socketId}",       Who::token,  Role::admin,  Domain::installation},
 
+    // Sessions of other services' users: for services that are trusted with all of them.
+    {"POST",   "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"DELETE", "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"PATCH",  "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"DELETE", "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/sessions/{sessionId}/rotate",       Who::token,  Role::service, Domain::installation},
+
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},
     {"GET",    "/v1/payments/{paymentId}",              Who::token,  Role::viewer, Domain::object},

@@ -15,7 +15,7 @@ awaitable<bool> stopped(RedisClient& client) {
 
 template <RedisKind kind>
 struct On {
-    static constexpr Clock::duration brief = std::chrono::milliseconds(800);
+    static constexpr Clock::duration brief = std::chrono::milliseconds(1200);
     explicit On(asio::io_context& context)
         : context_(context),
           redis_(context.get_executor(), clock_,

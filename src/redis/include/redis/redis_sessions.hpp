@@ -17,7 +17,7 @@ namespace netbuild {
 /// A read is one GETEX. Only near the absolute end, which a plain command cannot see, and once a
 /// minute to learn Redis' time, it is a script.
 ///
-/// The client ends before it: its answers come here.
+/// Stop the client before it ends: its answers come here.
 class RedisSessions {
 public:
     struct Options {
