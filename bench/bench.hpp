@@ -81,5 +81,6 @@ int run_ai_context(const Arguments& arguments);
 int run_scan(const Arguments& arguments);
 int run_upsert_loop(const Arguments& arguments);
 int run_drop_database(const Arguments& arguments);
+int run_session(const Arguments& arguments);
 
 } // namespace netbuild::bench

@@ -15,7 +15,8 @@ int main(int count, char** values) {
     if (command == "messages") return run_messages(arguments);
     if (command == "ai-context") return run_ai_context(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
+    if (command == "session") return run_session(arguments);
     die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|messages|"
-        "ai-context|drop-database "
+        "ai-context|drop-database|session "
         "[--name value]…");
 }
