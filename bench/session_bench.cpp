@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,11 @@ int run_session(const Arguments& arguments) {
     for (std::size_t i = 0; i < depth; ++i)
         readers.send();
     measure(0.3);
+    const std::uint64_t reads_before = readers.reads;
+    const auto cpu_before = std::clock();
     const double rate = measure(seconds);
+    const double cpu_us = 1e6 * static_cast<double>(std::clock() - cpu_before) / CLOCKS_PER_SEC /
+                          static_cast<double>(readers.reads - reads_before);
     readers.ending = true;
     while (readers.in_flight > 0)
         context.run_one();
@@ -78,6 +83,7 @@ int run_session(const Arguments& arguments) {
         run(context, sessions.store().revoke(id));
     run(context, stop(redis));
     fmt::print("{}\n", to_json(Object{{"session_rate", rate},
+                                      {"cpu_us", cpu_us},
                                       {"depth", static_cast<std::int64_t>(depth)},
                                       {"sessions", static_cast<std::int64_t>(count)},
                                       {"bytes", static_cast<std::int64_t>(text.size())}}));

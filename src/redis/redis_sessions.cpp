@@ -129,7 +129,7 @@ public:
     void read_now(std::string_view id, OnRead on_read) {
         auto keys = keys_of(id);
         if (!keys) return std::move(on_read)(keys.error());
-        if (!server_now()) return read_exactly(std::move(*keys), std::move(on_read));
+        if (!knows_time()) return read_exactly(std::move(*keys), std::move(on_read));
         RedisCommand command = read_command(*keys);
         redis_.send(std::move(command),
                     [this, keys = std::move(*keys),
@@ -170,26 +170,25 @@ private:
         co_return exact_in(keys, co_await redis_.evaluate(
                                      touch_script, {keys.session, keys.tombstone}, {idle_ms_}));
     }
-    [[nodiscard]] bool near_its_end(const Session& session) const {
-        const auto now = server_now();
-        return !now || *now + idle_ + clock_margin_ms >= session.ends_at.milliseconds;
+    /// So near that GETEX may have moved its end behind the absolute one.
+    [[nodiscard]] static bool near_its_end(const Session& session) {
+        return session.expires_at.milliseconds + clock_margin_ms >= session.ends_at.milliseconds;
     }
 
-    [[nodiscard]] std::int64_t monotonic_ms() const {
-        return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.monotonic()).count();
+    static std::int64_t in_ms(Clock::duration time) {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
     }
     void learn(std::int64_t server_ms) {
-        ahead_ms_ = server_ms - monotonic_ms();
         learned_at_ = clock_.monotonic();
+        ahead_ms_ = server_ms - in_ms(learned_at_);
     }
-    /// Nothing: it is not known, or was long ago.
-    [[nodiscard]] std::optional<std::int64_t> server_now() const {
-        if (!ahead_ms_ || clock_.monotonic() - learned_at_ > clock_learned_for) return std::nullopt;
-        return monotonic_ms() + *ahead_ms_;
+    /// Whether what is known of the server's time may be relied on.
+    [[nodiscard]] bool knows_time() const {
+        return ahead_ms_ && clock_.monotonic() - learned_at_ <= clock_learned_for;
     }
-    /// For people.
-    [[nodiscard]] std::int64_t about_now() const {
-        return ahead_ms_ ? monotonic_ms() + *ahead_ms_ : clock_.utc_us() / 1000;
+    /// By the server's clock, if anything is known of it.
+    [[nodiscard]] std::int64_t now_ms() const {
+        return ahead_ms_ ? in_ms(clock_.monotonic()) + *ahead_ms_ : clock_.utc_us() / 1000;
     }
 
     [[nodiscard]] Keys keys_of_handle(std::string handle) const {
@@ -212,7 +211,7 @@ private:
                        std::move(stored.user),
                        std::move(stored.data),
                        Date{stored.made},
-                       Date{std::min(about_now() + idle_, stored.ends)},
+                       Date{std::min(now_ms() + idle_, stored.ends)},
                        Date{stored.ends}};
     }
     result<std::string> changed(const std::string& text,
@@ -279,7 +278,7 @@ private:
 
     awaitable<result<Session>> get(std::string id) override {
         CO_TRY(Keys keys, keys_of(id));
-        if (!server_now()) co_return co_await read_exactly(std::move(keys));
+        if (!knows_time()) co_return co_await read_exactly(std::move(keys));
         auto session = read_in(keys, co_await redis_.execute(read_command(keys)));
         if (session && near_its_end(*session)) co_return co_await read_exactly(std::move(keys));
         co_return session;
