@@ -26,6 +26,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local made = tonumber(ARGV[4]) or now
 local ends = tonumber(ARGV[5]) or now + ARGV[3]
+if now >= ends then return false end
 local text = string.format('%.0f %.0f ', made, ends) .. ARGV[1]
 redis.call('SET', KEYS[1], text, 'PXAT', string.format('%.0f', math.min(now + ARGV[2], ends)))
 return {text, now}

@@ -34,21 +34,23 @@ return 1
 
 // KEYS: session, tombstone. ARGV: what has to be there, or nothing; ms of the tombstone, where the
 // text does not say; 1: a tombstone for one that is missing. One that is there beside its tombstone
-// was ended before, and goes. The session goes first: that works when the server's memory is full,
-// and the tombstone may follow within one script.
+// was ended before, and goes, as one past its end does. The session goes first: that works when the
+// server's memory is full, and the tombstone may follow within one script.
 const RedisScript bury_script(R"lua(
 local text = redis.call('GET', KEYS[1])
 if not text then
     if ARGV[3] == '1' then redis.call('SET', KEYS[2], '', 'PX', ARGV[2], 'NX') end
     return false
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ends = string.match(text, '^%d+ (%d+) ')
+if redis.call('EXISTS', KEYS[2]) == 1 or ends and now >= tonumber(ends) then
     redis.call('DEL', KEYS[1])
     return false
 end
 if ARGV[1] ~= '' and text ~= ARGV[1] then return {0, text} end
 redis.call('DEL', KEYS[1])
-local ends = string.match(text, '^%d+ (%d+) ')
 if ends then
     redis.call('SET', KEYS[2], '', 'PXAT', ends)
 else

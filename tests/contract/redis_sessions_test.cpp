@@ -106,6 +106,42 @@ TEST_F(RedisSessionsTest, something_else_at_the_key_is_unsupported_and_stays) {
     all_refused();
 }
 
+TEST_F(RedisSessionsTest, a_key_that_is_kept_longer_than_its_session_is_none_by_redis_clock) {
+    // As after a plain read whose reader ended before it could move the key's end back.
+    SessionStore& sessions = store();
+    const std::string user = unique_name("user");
+    const auto made = must(context, sessions.create(user, {{"a", 1}}));
+    must(context, sessions.read(made.id));
+    std::string text = ask({"GET", key(made.session)}).text;
+    const auto ends = text.find(' ') + 1;
+    const auto over = [&](std::string_view until) {
+        std::string changed = text;
+        changed.replace(ends, text.find(' ', ends) - ends, until);
+        ask({"SET", key(made.session), changed, "EX", "3600"});
+    };
+    for (const int way : {0, 1, 2, 3, 4}) {
+        over("1700000000000");
+        const auto outcome = [&] {
+            if (way == 0) return run(context, sessions.read(made.id)).error().code();
+            if (way == 1) return run(context, sessions.touch(made.id)).error().code();
+            if (way == 2) return run(context, sessions.update(made.id, {})).error().code();
+            if (way == 3) return run(context, sessions.rotate(made.id, {})).error().code();
+            return must(context, sessions.list(user)).empty() ? ErrorCode::not_found
+                                                              : ErrorCode::internal;
+        };
+        EXPECT_EQ(outcome(), ErrorCode::not_found) << way;
+    }
+    over("1700000000000");
+    EXPECT_FALSE(must(context, sessions.revoke(made.id)));
+    // Nor is a key that ends soon anyway kept past that.
+    const auto now = std::stoll(ask({"TIME"}).elements[0].text);
+    over(std::to_string((now + 20) * 1000));
+    must(context, sessions.read(made.id));
+    const auto left = ask({"PTTL", key(made.session)}).integer;
+    EXPECT_GT(left, 0);
+    EXPECT_LE(left, 20'000);
+}
+
 TEST_F(RedisSessionsTest, a_session_of_the_list_that_is_not_there_is_struck_only_after_a_while) {
     SessionStore& sessions = store();
     const std::string user = unique_name("user");
