@@ -83,5 +83,6 @@ int run_upsert_loop(const Arguments& arguments);
 int run_ratelimit(const Arguments& arguments);
 int run_ratelimit_local(const Arguments& arguments);
 int run_drop_database(const Arguments& arguments);
+int run_session(const Arguments& arguments);
 
 } // namespace netbuild::bench

@@ -17,7 +17,8 @@ int main(int count, char** values) {
     if (command == "ratelimit") return run_ratelimit(arguments);
     if (command == "ratelimit-local") return run_ratelimit_local(arguments);
     if (command == "drop-database") return run_drop_database(arguments);
+    if (command == "session") return run_session(arguments);
     die("usage: netbuild_bench capture|apply|load|latency|find-loop|scan|upsert-loop|messages|"
-        "ai-context|ratelimit|ratelimit-local|drop-database "
+        "ai-context|ratelimit|ratelimit-local|drop-database|session "
         "[--name value]…");
 }

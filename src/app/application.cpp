@@ -29,6 +29,7 @@
 #include "model_clocks.hpp"
 #include "realtime.hpp"
 #include "runtime/task_group.hpp"
+#include "sessions.hpp"
 #include "status.hpp"
 #include "sync/event_retention.hpp"
 #include "sync/pipeline.hpp"
@@ -165,6 +166,7 @@ Application::~Application() = default;
 result<std::unique_ptr<Application>> Application::create(asio::any_io_executor executor,
                                                          Configuration configuration) {
     TRY(sync::PipelineOptions options, pipeline_options(configuration));
+    TRY_VOID(check_sessions(configuration));
     return std::unique_ptr<Application>(new Application(
         std::make_unique<Impl>(std::move(executor), std::move(configuration), std::move(options))));
 }
@@ -410,7 +412,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
              return unready_reasons(impl_->store_health, impl_->bus_health, impl_->progress,
                                     impl_->capturing);
          },
-         [&metrics] { return metrics.text(); }, token ? &auth : nullptr, impl.documents_bus.get(),
+         [&] { return metrics.text() + toolkit.metrics(); }, token ? &auth : nullptr, impl.documents_bus.get(),
          [this] { return impl_->record_progress.published; }, &events.feed,
          impl.configuration.duration("realtime.recheck"), &toolkit.rate_limits().limits()});
     auth.add_to(routes);

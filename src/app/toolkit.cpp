@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "toolkit.hpp"
 
+#include "sessions.hpp"
+
 namespace netbuild::app {
 namespace {
 
@@ -18,6 +20,8 @@ std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
 
 Toolkit::Toolkit(const Configuration& configuration, asio::any_io_executor executor, Clock& clock)
     : redis_(make_redis(configuration, executor, clock)),
+      sessions_(make_sessions(configuration, redis_.get(), clock)),
+      session_routes_(*sessions_, cookie_secrets(configuration)),
       rate_limits_(configuration, executor, clock) {}
 
 result<void> Toolkit::start() {
@@ -30,6 +34,11 @@ awaitable<void> Toolkit::stop() {
     if (redis_) co_await redis_->stop();
 }
 
-void Toolkit::add_to(http::Routes& routes) { rate_limits_.add_to(routes); }
+void Toolkit::add_to(http::Routes& routes) {
+    session_routes_.add_to(routes);
+    rate_limits_.add_to(routes);
+}
+
+std::string Toolkit::metrics() const { return session_metrics(sessions_->counters()); }
 
 } // namespace netbuild::app

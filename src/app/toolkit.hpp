@@ -4,6 +4,7 @@
 
 #include "app/adapters.hpp"
 #include "http/routes.hpp"
+#include "http/session_routes.hpp"
 #include "rate_limiting.hpp"
 #include "redis/redis_client.hpp"
 
@@ -19,6 +20,8 @@ public:
     result<void> start();
     awaitable<void> stop();
     void add_to(http::Routes& routes);
+    /// Prometheus' text format.
+    [[nodiscard]] std::string metrics() const;
 
     /// Nothing without redis.url.
     [[nodiscard]] RedisClient* redis() { return redis_.get(); }
@@ -26,6 +29,8 @@ public:
 
 private:
     std::unique_ptr<RedisClient> redis_;
+    std::shared_ptr<SessionStore> sessions_;
+    http::SessionRoutes session_routes_;
     RateLimiting rate_limits_;
 };
 

@@ -56,6 +56,14 @@ constexpr Rule table[] = {
     {"POST",   "/v1/ratelimit:penalize",                Who::token,  Role::service, Domain::installation},
     {"POST",   "/v1/ratelimit:block",                   Who::token,  Role::admin,  Domain::installation},
     {"POST",   "/v1/ratelimit:unblock",                 Who::token,  Role::admin,  Domain::installation},
+    // Sessions of other services' users: for services that are trusted with all of them.
+    {"POST",   "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"DELETE", "/v1/sessions",                          Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"PATCH",  "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"DELETE", "/v1/sessions/{sessionId}",              Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/sessions/{sessionId}/rotate",       Who::token,  Role::service, Domain::installation},
 
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},

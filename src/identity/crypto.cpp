@@ -6,18 +6,13 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
+#include "runtime/secrets.hpp"
 #include "wire/base64url.hpp"
 
 namespace netbuild::identity {
 
-std::string random_bytes(std::size_t bytes) {
-    std::string out(bytes, '\0');
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(bytes)) != 1)
-        throw std::runtime_error("the system gives no random numbers");
-    return out;
-}
+std::string random_bytes(std::size_t bytes) { return secret_bytes(bytes); }
 
 std::string random_text(std::size_t bytes) { return encode_base64url(random_bytes(bytes)); }
 

@@ -5,8 +5,18 @@
 
 namespace netbuild {
 
+namespace {
+
+/// Fetched once: EVP_sha256() is looked up under a lock for each digest.
+const EVP_MD* algorithm() {
+    static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    return fetched;
+}
+
+} // namespace
+
 struct Sha256::State {
-    State() { EVP_DigestInit_ex(context, EVP_sha256(), nullptr); }
+    State() { EVP_DigestInit_ex(context, algorithm(), nullptr); }
     ~State() { EVP_MD_CTX_free(context); }
     EVP_MD_CTX* const context = EVP_MD_CTX_new();
 };

@@ -89,10 +89,11 @@ class Owner:
                           {"domainId": "acme", "name": "fuzz", "model": "m", "dimension": 2, "metric": "cosine"})
         self.send("POST", f"/v1/embeddings/indexes/{index['indexId']}/vectors",
                   {"vectors": [{"vectorId": "a", "source": "s", "values": [1, 0]}]})
+        session = self.send("POST", "/v1/sessions", {"userId": "ada", "data": {"theme": "dark"}})
         key = self.send("POST", "/v1/domains/acme/api-keys", {"name": "fuzz", "role": "viewer"})
         return {"executionId": "order-1001", "definitionId": definition["id"], "taskId": task["taskId"], "domainId": "acme",
                 "paymentId": payment["id"], "snapshotId": snapshot["id"], "conversationId": conversation["id"],
-                "messageId": message["id"], "indexId": index["indexId"], "vectorId": "a", "keyId": key["id"],
+                "messageId": message["id"], "indexId": index["indexId"], "vectorId": "a", "sessionId": session["sessionId"], "keyId": key["id"],
                 "userId": "usr_none"}
 
 

@@ -768,6 +768,26 @@ export type Payment = {
     version: number;
 };
 
+export type UserSession = {
+    /** names the session where its id must not be shown */
+    handle: string;
+    userId: string | null;
+    data: Record<string, unknown>;
+    /** null: a Node service made it */
+    createdAt: string | null;
+    /** when it ends if nobody reads it before */
+    expiresAt: string;
+    /** when it ends in any case; null: never */
+    endsAt: string | null;
+};
+
+export type NewUserSession = UserSession & {
+    /** the secret */
+    sessionId: string;
+    /** the same signed as express-session does, where [sessions] cookie_secret is set */
+    cookie?: string;
+};
+
 export type SnapshotPlace = {
     id: string;
     /** of all snapshots: 1, 2, 3 … */
@@ -1096,6 +1116,13 @@ const operations = {
     penalizeRateLimits: {"id": "penalizeRateLimits", "method": "POST", "path": "/v1/ratelimit:penalize", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     blockRateLimit: {"id": "blockRateLimit", "method": "POST", "path": "/v1/ratelimit:block", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     unblockRateLimit: {"id": "unblockRateLimit", "method": "POST", "path": "/v1/ratelimit:unblock", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    createUserSession: {"id": "createUserSession", "method": "POST", "path": "/v1/sessions", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listUserSessions: {"id": "listUserSessions", "method": "GET", "path": "/v1/sessions", "query": ["userId"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    revokeUserSessions: {"id": "revokeUserSessions", "method": "DELETE", "path": "/v1/sessions", "query": ["userId"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    getUserSession: {"id": "getUserSession", "method": "GET", "path": "/v1/sessions/{sessionId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    changeUserSession: {"id": "changeUserSession", "method": "PATCH", "path": "/v1/sessions/{sessionId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    revokeUserSession: {"id": "revokeUserSession", "method": "DELETE", "path": "/v1/sessions/{sessionId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    rotateUserSession: {"id": "rotateUserSession", "method": "POST", "path": "/v1/sessions/{sessionId}/rotate", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     createPayment: {"id": "createPayment", "method": "POST", "path": "/v1/payments", "query": [], "headers": {"idempotencyKey": "Idempotency-Key"}, "keyed": true, "positioned": false, "open": false},
     listPayments: {"id": "listPayments", "method": "GET", "path": "/v1/payments", "query": ["domainId", "status", "executionId", "userId", "limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
     getPayment: {"id": "getPayment", "method": "GET", "path": "/v1/payments/{paymentId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
@@ -1653,6 +1680,84 @@ export class Api extends Caller {
             body: RateUnblock;
         }, options?: CallOptions): Promise<void> {
         return this.call<void>(operations.unblockRateLimit, input, options);
+    }
+
+    /** A session for a user of another service. Its id is a secret that is told here and never again */
+    createUserSession(input: {
+            body: {
+            /** none: nobody has signed in yet */
+            userId?: string;
+            /** fields, in all at most 65536 bytes; a field that is null is not there */
+            data?: Record<string, unknown>;
+        };
+        }, options?: CallOptions): Promise<NewUserSession> {
+        return this.call<NewUserSession>(operations.createUserSession, input, options);
+    }
+
+    /** A user's sessions, oldest first, at most 100; without their ids */
+    listUserSessions(input: {
+            userId: string;
+        }, options?: CallOptions): Promise<{
+        items: UserSession[];
+        nextCursor: null;
+    }> {
+        return this.call<{
+        items: UserSession[];
+        nextCursor: null;
+    }>(operations.listUserSessions, input, options);
+    }
+
+    /** Ends all sessions of a user */
+    revokeUserSessions(input: {
+            userId: string;
+        }, options?: CallOptions): Promise<{
+        revoked: number;
+    }> {
+        return this.call<{
+        revoked: number;
+    }>(operations.revokeUserSessions, input, options);
+    }
+
+    /** A session, which ends later for it. 404 is a session that has ended, was revoked or never was */
+    getUserSession(input: {
+            /** the secret id, or the signed cookie of express-session (s:…), percent-encoded */
+            sessionId: string;
+        }, options?: CallOptions): Promise<UserSession> {
+        return this.call<UserSession>(operations.getUserSession, input, options);
+    }
+
+    /** Sets and removes the named fields, all or none; the others stay as they are, whoever writes them meanwhile */
+    changeUserSession(input: {
+            /** the secret id, or the signed cookie of express-session (s:…), percent-encoded */
+            sessionId: string;
+            body: {
+            /** null removes */
+            set?: Record<string, unknown>;
+            /** what these fields have to be now; null: not there */
+            expected?: Record<string, unknown>;
+        };
+        }, options?: CallOptions): Promise<UserSession> {
+        return this.call<UserSession>(operations.changeUserSession, input, options);
+    }
+
+    /** Ends a session, by id, by cookie or by handle; one that is not there is no error */
+    revokeUserSession(input: {
+            /** the secret id, or the signed cookie of express-session (s:…), percent-encoded */
+            sessionId: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.revokeUserSession, input, options);
+    }
+
+    /** Another id for the session, as after a sign-in; the old one is dead at once */
+    rotateUserSession(input: {
+            /** the secret id, or the signed cookie of express-session (s:…), percent-encoded */
+            sessionId: string;
+            body: {
+            /** who signed in, where the session was nobody's */
+            userId?: string;
+        };
+        }, options?: CallOptions): Promise<NewUserSession> {
+        return this.call<NewUserSession>(operations.rotateUserSession, input, options);
     }
 
     /** A payment in minor units of an ISO 4217 currency. A card number in any field is refused */
