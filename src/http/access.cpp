@@ -50,6 +50,22 @@ constexpr Rule table[] = {
     {"GET",    "/v1/realtime/rooms",                    Who::token,  Role::admin,  Domain::installation},
     {"DELETE", "/v1/realtime/sockets/{socketId}",       Who::token,  Role::admin,  Domain::installation},
 
+    // Jobs belong to no domain: a service of the whole installation adds them and works them off.
+    {"GET",    "/v1/queues",                            Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/queues/{queue}",                    Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}/jobs",               Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/queues/{queue}/jobs",               Who::token,  Role::service, Domain::installation},
+    {"GET",    "/v1/queues/{queue}/jobs/{jobId}",       Who::token,  Role::service, Domain::installation},
+    {"DELETE", "/v1/queues/{queue}/jobs/{jobId}",       Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}:claim",              Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}/jobs/{jobId}:complete", Who::token, Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}/jobs/{jobId}:fail",  Who::token,  Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}/jobs/{jobId}:heartbeat", Who::token, Role::service, Domain::installation},
+    {"POST",   "/v1/queues/{queue}:pause",              Who::token,  Role::admin,  Domain::installation},
+    {"POST",   "/v1/queues/{queue}:resume",             Who::token,  Role::admin,  Domain::installation},
+    {"POST",   "/v1/queues/{queue}:drain",              Who::token,  Role::admin,  Domain::installation},
+    {"POST",   "/v1/queues/{queue}:retry",              Who::token,  Role::admin,  Domain::installation},
+
     {"POST",   "/v1/payments",                          Who::token,  Role::member, Domain::object},
     {"GET",    "/v1/payments",                          Who::token,  Role::viewer, Domain::list},
     {"GET",    "/v1/payments/{paymentId}",              Who::token,  Role::viewer, Domain::object},

@@ -87,8 +87,7 @@ struct MemoryJobQueue::Queue {
     }
     /// A run has ended without success.
     void give_back(Number number, Job& job, std::string why, After after,
-                   std::optional<std::chrono::milliseconds> delay, double drawn,
-                   std::int64_t now) {
+                   std::optional<std::chrono::milliseconds> delay, double drawn, std::int64_t now) {
         job.error = std::move(why);
         job.token.clear();
         if (after == After::release) return make_ready(number, job, now);
@@ -99,10 +98,9 @@ struct MemoryJobQueue::Queue {
             return move(number, job, JobState::dead, now);
         }
         if (!delay) {
-            const double full =
-                std::min(static_cast<double>(job.wanted.backoff_max.count()),
-                         static_cast<double>(job.wanted.backoff_first.count()) *
-                             std::pow(2.0, static_cast<double>(job.attempts - 1)));
+            const double full = std::min(static_cast<double>(job.wanted.backoff_max.count()),
+                                         static_cast<double>(job.wanted.backoff_first.count()) *
+                                             std::pow(2.0, static_cast<double>(job.attempts - 1)));
             delay = std::chrono::milliseconds(std::llround(full * (0.5 + drawn / 2)));
         }
         if (delay->count() == 0) return make_ready(number, job, now);
@@ -122,10 +120,9 @@ struct MemoryJobQueue::Queue {
             Job& job = jobs.at(number);
             ++stats.reclaimed;
             const bool timed_out = job.run_until_ms != 0 && job.run_until_ms <= now;
-            give_back(number, job, std::string(timed_out ? run_timed_out : lease_ended),
-                      After::retry,
-                      timed_out ? std::nullopt : std::optional(std::chrono::milliseconds(0)), 1,
-                      now);
+            give_back(
+                number, job, std::string(timed_out ? run_timed_out : lease_ended), After::retry,
+                timed_out ? std::nullopt : std::optional(std::chrono::milliseconds(0)), 1, now);
         }
         Order& ended = order(JobState::completed);
         while (first_due(ended) || ended.size() > kept_max)
@@ -213,8 +210,7 @@ awaitable<result<std::vector<JobQueue::Added>>> MemoryJobQueue::add(std::string 
         Job& job = queue->jobs[number];
         job.added_ms = now;
         const std::string id = Queue::id(number, job);
-        if (!wanted.key.empty())
-            queue->keys[wanted.key] = {id, now + wanted.key_window.count()};
+        if (!wanted.key.empty()) queue->keys[wanted.key] = {id, now + wanted.key_window.count()};
         const std::int64_t due = wanted.at_ms.value_or(now + wanted.delay.count());
         job.wanted = std::move(wanted);
         if (due > now) {
@@ -298,8 +294,7 @@ awaitable<result<std::vector<JobQueue::Ack>>> MemoryJobQueue::fail(std::string n
     std::vector<Ack> acks;
     for (Failure& failure : failures) {
         const auto found = queue->find(failure.run.id);
-        const bool good = found != queue->jobs.end() &&
-                          found->second.state == JobState::running &&
+        const bool good = found != queue->jobs.end() && found->second.state == JobState::running &&
                           found->second.token == failure.run.token;
         acks.push_back(good ? Ack::done : Ack::stale);
         if (good)

@@ -426,8 +426,7 @@ return answer
 /// Scripts live as long as the program: RedisScript only views the text.
 class Script {
 public:
-    Script(std::initializer_list<std::string_view> parts)
-        : text_(joined(parts)), script_(text_) {}
+    Script(std::initializer_list<std::string_view> parts) : text_(joined(parts)), script_(text_) {}
     [[nodiscard]] const RedisScript& get() const { return script_; }
 
 private:

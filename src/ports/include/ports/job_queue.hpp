@@ -155,8 +155,8 @@ public:
     virtual awaitable<result<std::vector<Ack>>> fail(std::string queue,
                                                      std::vector<Failure> failures) = 0;
     /// Renews leases, from now. `stale`: the run is not this worker's any more, and should end.
-    virtual awaitable<result<std::vector<Ack>>>
-    heartbeat(std::string queue, std::vector<Run> runs, std::chrono::milliseconds lease) = 0;
+    virtual awaitable<result<std::vector<Ack>>> heartbeat(std::string queue, std::vector<Run> runs,
+                                                          std::chrono::milliseconds lease) = 0;
 
     /// Whatever its state; a running one's worker learns it at its next heartbeat. not_found;
     /// conflict: it has ended.
