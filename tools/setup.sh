@@ -251,7 +251,7 @@ main() {
             build) install_boost ;;
             stack)
                 install_venv
-                install_npm clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster
+                install_npm clients/typescript examples/typescript examples/events-outlet tests/realtime/node tests/realtime/node-cluster
                 install_camunda
                 ;;
             bench) install_npm bench/realtime-node bench/redis-node ;;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/adapters.hpp"
+#include "jobs.hpp"
 #include "model/collections.hpp"
 #include "postgres/connection.hpp"
 #include "realtime_status.hpp"
@@ -143,8 +144,8 @@ awaitable<result<void>> ProgressRates::follow(const sync::Progress& progress, Cl
 }
 
 Value cached_status(const StatusSources& sources, bool capturing) {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime] =
-        sources;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
+                 jobs] = sources;
     Object servers;
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
@@ -232,8 +233,8 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
 }
 
 std::string Metrics::text() const {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime] =
-        sources_;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
+                 jobs] = sources_;
     std::string out;
     const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
                          auto value) {
@@ -310,6 +311,7 @@ std::string Metrics::text() const {
             verified->differences);
     }
     if (realtime) out += realtime_metrics(*realtime);
+    if (jobs) out += queue_metrics(*jobs);
     for (const auto& [server, trouble] :
          {std::pair{"store", &progress.store_trouble}, std::pair{"bus", &progress.bus_trouble},
           std::pair{"source", &progress.source_trouble},

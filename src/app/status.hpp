@@ -16,6 +16,7 @@
 
 namespace netbuild::app {
 
+class Jobs;
 class Realtime;
 
 struct StatusPorts {
@@ -47,6 +48,8 @@ struct StatusSources {
     const sync::RecordProgress& records;
     /// Null without role realtime.
     Realtime* realtime = nullptr;
+    /// Null in a process that does not serve.
+    const Jobs* jobs = nullptr;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

@@ -161,11 +161,12 @@ Object shown(const QueueStats& stats) {
 
 bool is_own(std::string_view queue) { return queue.starts_with(own_prefix); }
 
-/// To NetBuild's own queues only admins add.
+/// To NetBuild's own queues only admins add, and from them only they remove.
 result<void> may_add(const Call& call, std::string_view queue) {
     const auto role = call.caller.role_in(every_domain);
     if (!is_own(queue) || (role && rank(*role) >= rank(Role::admin))) return {};
-    return fail(ErrorCode::forbidden, "admins of all domains may add to NetBuild's own queues");
+    return fail(ErrorCode::forbidden,
+                "only admins of all domains may do this with NetBuild's own queues");
 }
 /// And nobody takes from them.
 result<void> may_work(std::string_view queue) {
@@ -284,6 +285,7 @@ awaitable<result<Reply>> QueueRoutes::show(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::cancel(Call& call) {
+    CO_TRY_VOID(may_add(call, call.segment("queue")));
     CO_TRY_VOID(co_await queue_.cancel(call.segment("queue"), call.segment("jobId")));
     co_return Reply{.status = 204};
 }

@@ -20,9 +20,11 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
+#include "http/queue_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/snapshot_routes.hpp"
 #include "memory/memory_bus.hpp"
+#include "memory/memory_job_queue.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
@@ -55,6 +57,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "indexId") return "index-" + std::string(domain);
     if (name == "vectorId") return "v";
     if (name == "userId") return "user-" + std::string(domain);
+    if (name == "queue") return "mail"; // of no domain
+    if (name == "jobId") return "1-1";
     if (name == "keyId") return "key-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
@@ -77,7 +81,20 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path == "/v1/domains/{domainId}/users/{userId}") return R"({"role":"viewer"})";
     if (rule.path == "/v1/domains/{domainId}/api-keys") return R"({"name":"n","role":"viewer"})";
     if (rule.path.ends_with("/search")) return R"({"values":[1,2]})";
+    if (rule.path.ends_with("/{queue}/jobs")) return R"({"jobs":[{"payload":1}]})";
+    if (rule.path.ends_with(":complete") || rule.path.ends_with(":heartbeat"))
+        return R"({"token":"1-1"})";
+    if (rule.path.ends_with(":fail")) return R"({"token":"1-1","error":"x"})";
     return "{}";
+}
+
+/// Of what belongs to the whole installation, where the caller may: there is no such client or job,
+/// nor such a run.
+int answer_of(const Rule& rule) {
+    if (rule.path.ends_with("{socketId}") || rule.path.ends_with("{jobId}")) return 404;
+    if (rule.path.find("{jobId}:") != std::string_view::npos) return 409;
+    if (rule.path.ends_with(":pause") || rule.path.ends_with(":resume")) return 204;
+    return rule.method == "POST" && rule.path.ends_with("/jobs") ? 201 : 200;
 }
 
 class Access : public testing::Test {
@@ -91,6 +108,7 @@ protected:
         conversation_routes.add_to(routes);
         embedding_routes.add_to(routes);
         realtime_routes.add_to(routes);
+        queue_routes.add_to(routes);
         tasks.spawn("feed", feed.follow_engine());
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
@@ -237,9 +255,11 @@ protected:
             const auto slash = left.find('/');
             const std::string_view segment = left.substr(0, slash);
             request.path += "/";
+            const auto close = segment.find('}');
             request.path += segment.starts_with('{')
-                                ? variable(segment.substr(1, segment.size() - 2), domain)
+                                ? variable(segment.substr(1, close - 1), domain)
                                 : std::string(segment);
+            if (segment.starts_with('{')) request.path += segment.substr(close + 1);
             left = slash == std::string_view::npos ? std::string_view{} : left.substr(slash);
         }
         if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
@@ -290,6 +310,8 @@ protected:
     gateway::EventGateway gateway{{context.get_executor(), clock, feed, directory, sessions, {}},
                                   {}};
     http::RealtimeRoutes realtime_routes{gateway};
+    MemoryJobQueue queue{context.get_executor(), clock};
+    http::QueueRoutes queue_routes{queue};
     TaskGroup tasks{context.get_executor(), [](const std::string&, const Error&) {}};
     http::Routes routes{{.queries = queries,
                          .model = model,
@@ -372,11 +394,7 @@ TEST_F(Access, each_route_for_each_role_in_the_own_and_in_another_domain) {
             switch (rule.domain) {
             case Domain::installation:
                 EXPECT_EQ(in_own.status, 403) << where;
-                // A client of that id is not there.
-                EXPECT_EQ(everywhere.status, !enough                             ? 403
-                                             : rule.path.ends_with("{socketId}") ? 404
-                                                                                 : 200)
-                    << where;
+                EXPECT_EQ(everywhere.status, enough ? answer_of(rule) : 403) << where;
                 break;
             case Domain::none:
                 EXPECT_TRUE(in_own.status != 401 && in_own.status != 403) << where;
