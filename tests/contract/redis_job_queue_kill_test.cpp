@@ -24,6 +24,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Of workers; those who add are killed besides.
 constexpr std::size_t kills_wanted = 1000, processes = 6, adders = 2;
 
 /// A client of the queue, in whichever process.
@@ -225,7 +226,7 @@ TEST(JobQueueKills, a_thousand_kills_of_workers_and_adders_lose_no_job_and_compl
     Random random(11);
     Told told;
     std::list<Process> all;
-    std::size_t kills = 0;
+    std::size_t kills = 0, adder_kills = 0;
     while (kills < kills_wanted) {
         while (all.size() < processes) {
             const auto have = static_cast<std::size_t>(std::count_if(
@@ -246,8 +247,8 @@ TEST(JobQueueKills, a_thousand_kills_of_workers_and_adders_lose_no_job_and_compl
             }
             usleep(static_cast<useconds_t>(random.below(3000)));
             one->end(told);
+            ++(one->adder() ? adder_kills : kills);
             one = all.erase(one);
-            ++kills;
         }
     }
     for (Process& one : all)
