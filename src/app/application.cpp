@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "app/loads.hpp"
 #include "base/position_header.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
@@ -443,6 +444,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("own events", events.feed.follow_documents());
     }
     CO_TRY_VOID(toolkit.start());
+    CO_TRY_VOID(jobs.start());
     if (realtime) tasks.spawn("realtime", realtime->run());
     if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
@@ -467,6 +469,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
             return verify_as_job(impl_->executor, impl_->clock, impl_->configuration,
                                  impl_->options.projection, *impl_->store, queries(),
                                  impl_->verified);
+        }));
+        tasks.spawn("resync", jobs.work(resync_queue, [this](const ClaimedJob& job) {
+            return load_as_job(*this, job.payload);
         }));
         tasks.spawn("expired records schedule",
                     jobs.schedule(expire_queue, expired_records_interval, [] { return true; }));

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "memory/memory_job_queue.hpp"
-#include "redis/redis_cluster_bus.hpp"
 #include "redis/redis_job_queue.hpp"
 #include "telemetry/log.hpp"
 
@@ -19,29 +18,23 @@ constexpr std::size_t queues_watched_max = 100;
 
 } // namespace
 
-struct Jobs::Redis {
-    RedisClient client;
-    RedisClusterBus wakes;
-};
-
-Jobs::Jobs(const Configuration& configuration, asio::any_io_executor executor, Clock& clock)
+Jobs::Jobs(const Configuration& configuration, asio::any_io_executor executor, Clock& clock,
+           RedisClient* redis)
     : executor_(std::move(executor)),
       clock_(clock),
       watch_interval_(configuration.duration("queue.watch_interval")),
       worker_(fmt::format("netbuild-{}", getpid())) {
     const auto jobs_max = static_cast<std::size_t>(configuration.integer("queue.jobs_max"));
-    if (!configuration.has("redis.url")) {
+    if (!redis) {
         queue_ = std::make_unique<MemoryJobQueue>(
             executor_, clock_, MemoryJobQueue::Options{.queue_jobs_max = jobs_max});
         return;
     }
-    const std::string& url = configuration.text("redis.url");
-    const std::string& ca_file = configuration.text("redis.ca_file");
-    redis_.reset(
-        new Redis{.client = RedisClient(executor_, clock_,
-                                        {.url = url, .ca_file = ca_file, .name = "netbuild-jobs"}),
-                  .wakes = RedisClusterBus(executor_, clock_, {.url = url, .ca_file = ca_file})});
-    queue_ = std::make_unique<RedisJobQueue>(executor_, clock_, redis_->client, redis_->wakes,
+    wakes_ = std::make_unique<RedisClusterBus>(
+        executor_, clock_,
+        RedisClusterBus::Options{.url = configuration.text("redis.url"),
+                                 .ca_file = configuration.text("redis.ca_file")});
+    queue_ = std::make_unique<RedisJobQueue>(executor_, clock_, *redis, *wakes_,
                                              RedisJobQueue::Options{.queue_jobs_max = jobs_max});
 }
 Jobs::~Jobs() = default;
@@ -49,15 +42,12 @@ Jobs::~Jobs() = default;
 JobQueue& Jobs::queue() { return *queue_; }
 
 result<void> Jobs::start() {
-    if (!redis_) return {};
-    TRY_VOID(redis_->client.start());
-    return redis_->wakes.start();
+    if (wakes_) TRY_VOID(wakes_->start());
+    return {};
 }
 
 awaitable<void> Jobs::stop() {
-    if (!redis_) co_return;
-    co_await redis_->wakes.stop();
-    co_await redis_->client.stop();
+    if (wakes_) co_await wakes_->stop();
 }
 
 awaitable<result<void>> Jobs::work(std::string_view queue, jobs::JobWorker::Handler handler) {

@@ -7,20 +7,25 @@
 #include "app/configuration.hpp"
 #include "jobs/job_worker.hpp"
 #include "ports/job_queue.hpp"
+#include "redis/redis_client.hpp"
+#include "redis/redis_cluster_bus.hpp"
 #include "runtime/task_group.hpp"
 
 namespace netbuild::app {
 
 inline constexpr std::string_view verify_queue = "netbuild:verify";
+inline constexpr std::string_view resync_queue = "netbuild:resync";
 inline constexpr std::string_view expire_queue = "netbuild:expire";
 
 /// The queues, on Redis where there is one, and NetBuild's own jobs on them.
 class Jobs {
 public:
-    Jobs(const Configuration& configuration, asio::any_io_executor executor, Clock& clock);
+    /// `redis`: null without redis.url; its owner starts it, and stops it after `stop`.
+    Jobs(const Configuration& configuration, asio::any_io_executor executor, Clock& clock,
+         RedisClient* redis);
     ~Jobs();
 
-    /// Connects in the background. invalid_configuration.
+    /// Begins to connect. invalid_configuration.
     result<void> start();
     /// After its users have ended.
     awaitable<void> stop();
@@ -41,12 +46,12 @@ public:
 private:
     awaitable<result<void>> look();
 
-    struct Redis;
     asio::any_io_executor executor_;
     Clock& clock_;
     Clock::duration watch_interval_;
     std::string worker_;
-    std::unique_ptr<Redis> redis_;
+    /// Null without Redis: over it who waits for a job is woken.
+    std::unique_ptr<RedisClusterBus> wakes_;
     std::unique_ptr<JobQueue> queue_;
     std::vector<QueueStats> seen_;
 };

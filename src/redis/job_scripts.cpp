@@ -6,6 +6,9 @@
 namespace netbuild::job_scripts {
 namespace {
 
+/// Entries of `ready` whose jobs have ended, behind one that runs.
+constexpr std::size_t garbage_max = 10'000;
+
 /// A script that may run in a full Redis: it frees memory, or lets workers go on that will.
 constexpr std::string_view frees = "#!lua flags=allow-oom\n";
 /// One that a full Redis refuses before it begins.
@@ -118,38 +121,45 @@ if held + jobs_given > tonumber(ARGV[1]) then return redis.error_reply('FULL ' .
 local known = {}
 for i = 11, #KEYS do known[i] = call('GET', KEYS[i]) or nil end
 local number = call('HINCRBY', meta, 'sequence', jobs_given) - jobs_given
-local answer, fields, added = {}, {}, 0
+local answer, at, fields, filled, added = {}, 0, {}, 0, 0
+local stamp = whole(now) .. '-'
 for i = 2, #ARGV, 4 do
-  local once = tonumber(ARGV[i])
+  local once = ARGV[i] ~= '0' and tonumber(ARGV[i])
+  local id = once and known[once]
   number = number + 1
-  if once > 0 and known[once] then
-    answer[#answer + 1] = known[once]
-    answer[#answer + 1] = 1
+  if id then
+    answer[at + 2] = 1
   else
-    local id = whole(now) .. '-' .. whole(number)
-    if once > 0 then
+    id = stamp .. number -- fewer than 10^14 of them are written whole
+    if once then
       known[once] = id
       call('SET', KEYS[once], id, 'PX', ARGV[i + 1])
     end
-    fields[#fields + 1] = id
-    fields[#fields + 1] = ARGV[i + 3]
-    if #fields == 1000 then
+    fields[filled + 1], fields[filled + 2] = id, ARGV[i + 3]
+    filled = filled + 2
+    if filled == 1000 then
       call('HSET', jobs, unpack(fields))
-      fields = {}
+      fields, filled = {}, 0
     end
-    local due = tonumber(ARGV[i + 2])
-    due = due < 0 and -due or now + due
-    if due > now then
-      call('ZADD', delayed, whole(due), id)
-    else
+    local due = ARGV[i + 2]
+    if due == '0' then
       make_ready(id)
+    else
+      due = tonumber(due)
+      due = due < 0 and -due or now + due
+      if due > now then
+        call('ZADD', delayed, whole(due), id)
+      else
+        make_ready(id)
+      end
     end
     added = added + 1
-    answer[#answer + 1] = id
-    answer[#answer + 1] = 0
+    answer[at + 2] = 0
   end
+  answer[at + 1] = id
+  at = at + 2
 end
-if #fields > 0 then call('HSET', jobs, unpack(fields)) end
+if filled > 0 then call('HSET', jobs, unpack(fields)) end
 count('added', added)
 count('duplicates', jobs_given - added)
 if added > 0 then wake() end
@@ -167,40 +177,39 @@ local function read(wanted)
   end
   return got and got[1][2] or {}
 end
-local answer, given = {-1}, 0
-local wanted, lease, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local answer, given, at = {-1}, 0, 1
+local wanted, lease = tonumber(ARGV[1]), now + ARGV[2]
+local since, lease_end, worker = ' ' .. whole(now) .. ' ', whole(lease), ' ' .. ARGV[3]
 if call('HEXISTS', meta, 'paused') == 1 then wanted = 0 end
 while given < wanted do
   local entries = read(wanted - given)
   if #entries == 0 then break end
-  local ids, runs, ends, gone = {}, {}, {}, {}
+  local ids, runs, ends, gone, taken = {}, {}, {}, {}, 0
   for i = 1, #entries do ids[i] = entries[i][2][2] end
   local records = call('HMGET', jobs, unpack(ids))
   for i = 1, #entries do
     local record, token, id = records[i], entries[i][1], ids[i]
     if record then
       local attempts, timeout, keep, max = string.match(record, '^(%d+) (%d+) (%d+) (%d+) ')
-      local attempt, till = whole(attempts + 1), now + lease
+      local till = lease_end
       if timeout ~= '0' then
         timeout = now + timeout
-        till = math.min(till, timeout)
+        till = whole(math.min(lease, timeout))
         timeout = whole(timeout)
       end
-      runs[#runs + 1] = id
-      runs[#runs + 1] = token .. ' ' .. whole(now) .. ' ' .. timeout .. ' ' .. attempt .. ' ' ..
-        max .. ' ' .. keep .. ' ' .. worker
-      ends[#ends + 1] = whole(till)
-      ends[#ends + 1] = id
-      answer[#answer + 1] = id
-      answer[#answer + 1] = token
-      answer[#answer + 1] = attempt
-      answer[#answer + 1] = record
-      given = given + 1
+      local attempt = attempts == '0' and '1' or whole(attempts + 1)
+      runs[taken + 1] = id
+      runs[taken + 2] = token .. since .. timeout .. ' ' .. attempt .. ' ' .. max .. ' ' .. keep .. worker
+      ends[taken + 1], ends[taken + 2] = till, id
+      taken = taken + 2
+      answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = id, token, attempt, record
+      at = at + 4
     else
       gone[#gone + 1] = token
     end
   end
-  if #runs > 0 then
+  given = given + taken / 2
+  if taken > 0 then
     call('HSET', running, unpack(runs))
     call('ZADD', leases, unpack(ends))
   end
@@ -224,7 +233,8 @@ constexpr std::string_view complete_body = R"lua(
 local ids = {}
 for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
 local held_by, answer = call('HMGET', running, unpack(ids)), {}
-local tokens, ended, outcomes, kept = {}, {}, {}, {}
+local tokens, ended, outcomes, told, kept = {}, {}, {}, {}, {}
+local at = ' ' .. whole(now) .. ' '
 for i = 1, #ids do
   local id, token, run = ids[i], ARGV[3 * i - 1], held_by[i]
   if run and not outcomes[id] and string.sub(run, 1, #token + 1) == token .. ' ' then
@@ -234,8 +244,8 @@ for i = 1, #ids do
     tokens[#tokens + 1] = token
     ended[#ended + 1] = id
     if keep ~= '0' then
-      call('HSET', results, id,
-        'c ' .. token .. ' ' .. whole(now) .. ' ' .. attempt .. ' ' .. max .. '\n' .. ARGV[3 * i])
+      told[#told + 1] = id
+      told[#told + 1] = 'c ' .. token .. at .. attempt .. ' ' .. max .. '\n' .. ARGV[3 * i]
       kept[#kept + 1] = whole(now + keep)
       kept[#kept + 1] = id
     end
@@ -247,11 +257,25 @@ for i = 1, #ids do
 end
 if #ended > 0 then
   call('XACK', ready, 'workers', unpack(tokens))
-  call('XDEL', ready, unpack(tokens))
+  -- An entry that is deleted is looked for in its node; a trim drops nodes. But a run that takes
+  -- long holds the trim up.
+  if call('XLEN', ready) > held + GARBAGE_MAX then
+    call('XDEL', ready, unpack(tokens))
+  else
+    local oldest = call('XPENDING', ready, 'workers')[2]
+    if not oldest then
+      local ms, number = string.match(undelivered(), '^%((%d+)%-(%d+)$')
+      oldest = ms .. '-' .. whole(number + 1)
+    end
+    call('XTRIM', ready, 'MINID', oldest)
+  end
   call('HDEL', running, unpack(ended))
   call('ZREM', leases, unpack(ended))
   call('HDEL', jobs, unpack(ended))
-  if #kept > 0 then call('ZADD', done, unpack(kept)) end
+  if #kept > 0 then
+    call('HSET', results, unpack(told))
+    call('ZADD', done, unpack(kept))
+  end
   count('completed', #ended)
 end
 return answer
@@ -434,9 +458,12 @@ private:
         std::string text;
         for (const std::string_view part : parts)
             text += part;
-        constexpr std::string_view placeholder = "KEPT_MAX";
-        if (const auto at = text.find(placeholder); at != std::string::npos)
-            text.replace(at, placeholder.size(), std::to_string(JobQueue::kept_max));
+        for (const auto& [name, value] :
+             {std::pair<std::string_view, std::size_t>{"KEPT_MAX", JobQueue::kept_max},
+              {"GARBAGE_MAX", garbage_max}}) {
+            if (const auto at = text.find(name); at != std::string::npos)
+                text.replace(at, name.size(), std::to_string(value));
+        }
         return text;
     }
     std::string text_;
@@ -454,7 +481,7 @@ const RedisScript& claim() {
     return script.get();
 }
 const RedisScript& complete() {
-    static const Script script{frees, common, complete_body};
+    static const Script script{frees, common, undelivered, complete_body};
     return script.get();
 }
 const RedisScript& give_back() {

@@ -22,8 +22,9 @@
 // A record is "ATTEMPTS TIMEOUT KEEP MAX FIRST CAP ERRORSIZE\nERROR PAYLOAD" (no space between
 // error and payload): all that changes is its beginning, and what a claim reads is in front. Times
 // are milliseconds, those of Redis' clock. A job is in exactly one of ready, delayed, running,
-// dead, or has ended. What is not in `jobs` any more may still have an entry in `ready`, which the
-// claim that meets it removes.
+// dead, or has ended. What is not in `jobs` any more may still have an entry in `ready`: an ended
+// run's, behind one that has not ended; or a cancelled job's, which the claim that meets it
+// removes.
 namespace netbuild::job_scripts {
 
 /// KEYS: the ten above. ARGV: jobs_max; then of each job: the number of its once-key in KEYS or 0,

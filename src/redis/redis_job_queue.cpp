@@ -22,7 +22,8 @@ namespace {
 
 /// A wake-up that was lost is made good by it.
 constexpr auto look_interval = std::chrono::seconds(1);
-constexpr std::size_t own_keys = 10;
+constexpr auto list_interval = std::chrono::minutes(1);
+constexpr std::size_t own_keys = 10, queues_known_max = 10'000;
 
 std::int64_t to_number(std::string_view text) {
     std::int64_t number = 0;
@@ -168,8 +169,8 @@ public:
         std::optional<ClusterBus::Subscription> subscription;
         std::uint64_t wakes = 0;
         Signal woken;
-        /// It is among the names of all queues.
-        bool listed = false;
+        /// It is among the names of all queues, unless Redis has lost them since.
+        Clock::duration listed_until{};
         GatheredCalls<NewJob, Added> adds;
         GatheredCalls<Completion, Ack> completions;
     };
@@ -188,20 +189,26 @@ public:
         }
     }
 
-    Queue& open(const std::string& name) {
-        auto& queue = queues_[name];
-        if (!queue) queue = std::make_unique<Queue>(*this, name);
-        return *queue;
+    /// Names come from outside: a process knows no more than so many.
+    result<Queue*> open(const std::string& name) {
+        auto found = queues_.find(name);
+        if (found == queues_.end()) {
+            if (queues_.size() >= queues_known_max)
+                return netbuild::fail(ErrorCode::overloaded,
+                                      fmt::format("at most {} queues", queues_known_max));
+            found = queues_.emplace(name, std::make_unique<Queue>(*this, name)).first;
+        }
+        return found->second.get();
     }
 
     [[nodiscard]] std::string names_key() const { return options_.prefix + "queues"; }
 
     /// So that operators find it.
     awaitable<result<void>> enlist(Queue& queue) {
-        if (queue.listed) co_return result<void>{};
+        if (queue.listed_until > clock_.monotonic()) co_return result<void>{};
         const std::string key = names_key();
         CO_TRY_VOID(co_await client_.execute(RedisCommand::on(key, {"SADD", key, queue.name})));
-        queue.listed = true;
+        queue.listed_until = clock_.monotonic() + list_interval;
         co_return result<void>{};
     }
 
@@ -330,8 +337,8 @@ public:
     awaitable<result<Reply>> ask(std::string name, const RedisScript& script,
                                  std::vector<std::string> texts) {
         CO_TRY_VOID(check_queue_name(name));
-        co_return co_await client_.evaluate(script, open(name).views(),
-                                            {texts.begin(), texts.end()});
+        CO_TRY(Queue* const queue, open(name));
+        co_return co_await client_.evaluate(script, queue->views(), {texts.begin(), texts.end()});
     }
 
     asio::any_io_executor executor_;
@@ -355,21 +362,23 @@ RedisJobQueue::~RedisJobQueue() = default;
 awaitable<result<std::vector<JobQueue::Added>>> RedisJobQueue::add(std::string name,
                                                                    std::vector<NewJob> jobs) {
     CO_TRY_VOID(check_new_jobs(name, jobs));
-    auto& queue = impl_->open(name);
-    CO_TRY_VOID(co_await impl_->enlist(queue));
-    co_return co_await queue.adds.call(std::move(jobs));
+    CO_TRY(Impl::Queue* const queue, impl_->open(name));
+    CO_TRY_VOID(co_await impl_->enlist(*queue));
+    co_return co_await queue->adds.call(std::move(jobs));
 }
 
 awaitable<result<std::vector<ClaimedJob>>> RedisJobQueue::claim(std::string name,
                                                                 ClaimTerms terms) {
     CO_TRY_VOID(check_claim(name, terms));
-    co_return co_await impl_->claim(impl_->open(name), std::move(terms));
+    CO_TRY(Impl::Queue* const queue, impl_->open(name));
+    co_return co_await impl_->claim(*queue, std::move(terms));
 }
 
 awaitable<result<std::vector<JobQueue::Ack>>>
 RedisJobQueue::complete(std::string name, std::vector<Completion> completions) {
     CO_TRY_VOID(check_completions(name, completions));
-    co_return co_await impl_->open(name).completions.call(std::move(completions));
+    CO_TRY(Impl::Queue* const queue, impl_->open(name));
+    co_return co_await queue->completions.call(std::move(completions));
 }
 
 awaitable<result<std::vector<JobQueue::Ack>>> RedisJobQueue::fail(std::string name,

@@ -13,7 +13,7 @@
 namespace netbuild {
 
 /// The embedded default: jobs of one process, which end with it.
-class MemoryJobQueue final : public JobQueue {
+class MemoryJobQueue : public JobQueue {
 public:
     struct Options {
         /// Jobs of one queue, and queues.
