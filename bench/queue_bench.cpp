@@ -125,7 +125,7 @@ std::vector<double> pick_up(World& world, const std::string& name, std::size_t r
 void forget(World& world, const std::string& name) {
     std::vector<std::string> keys;
     for (const char* key :
-         {"meta", "jobs", "ready", "running", "leases", "delayed", "dead", "results", "done"})
+         {"meta", "jobs", "ready", "leases", "delayed", "dead", "results", "done"})
         keys.push_back("netbuild:bench:queue:{" + name + "}:" + key);
     std::vector<std::string_view> words{"UNLINK"};
     words.insert(words.end(), keys.begin(), keys.end());

@@ -17,11 +17,12 @@ constexpr std::string_view takes = "#!lua\n";
 /// Before anything is written, each key is looked at: where something else lies, the script fails
 /// with WRONGTYPE and has done nothing.
 constexpr std::string_view common = R"lua(
-local meta, jobs, ready, running, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local delayed, dead, results, done, channel = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local meta, jobs, ready, leases, delayed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local dead, results, done, channel = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local call = redis.call
-local held = call('HLEN', jobs)
-call('HLEN', meta); call('XLEN', ready); call('HLEN', running); call('ZCARD', leases)
+local function running() return call('ZCOUNT', leases, '-inf', '(inf') end
+local held = call('HLEN', jobs) - running()
+call('HLEN', meta); call('XLEN', ready)
 call('ZCARD', delayed); call('ZCARD', dead); call('HLEN', results); call('ZCARD', done)
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -38,7 +39,7 @@ constexpr std::string_view runs = R"lua(
 local function end_run(id, token)
   call('XACK', ready, 'workers', token)
   call('XDEL', ready, token)
-  call('HDEL', running, id)
+  call('HDEL', jobs, 'r' .. id)
   call('ZREM', leases, id)
 end
 -- Delay -1: the job's backoff.
@@ -81,7 +82,7 @@ local function tend()
   if #due > 0 then call('ZREM', delayed, unpack(due)) end
   local late = call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 500)
   for i = 1, #late do
-    local run = call('HGET', running, late[i])
+    local run = call('HGET', jobs, 'r' .. late[i])
     if run then
       local token, till = string.match(run, '^(%S+) %d+ (%d+) ')
       till = tonumber(till)
@@ -119,7 +120,7 @@ constexpr std::string_view add_body = R"lua(
 local jobs_given = (#ARGV - 1) / 4
 if held + jobs_given > tonumber(ARGV[1]) then return redis.error_reply('FULL ' .. held) end
 local known = {}
-for i = 11, #KEYS do known[i] = call('GET', KEYS[i]) or nil end
+for i = 10, #KEYS do known[i] = call('GET', KEYS[i]) or nil end
 local number = call('HINCRBY', meta, 'sequence', jobs_given) - jobs_given
 local answer, at, fields, filled, added = {}, 0, {}, 0, 0
 local stamp = whole(now) .. '-'
@@ -198,7 +199,7 @@ while given < wanted do
         timeout = whole(timeout)
       end
       local attempt = attempts == '0' and '1' or whole(attempts + 1)
-      runs[taken + 1] = id
+      runs[taken + 1] = 'r' .. id
       runs[taken + 2] = token .. since .. timeout .. ' ' .. attempt .. ' ' .. max .. ' ' .. keep .. worker
       ends[taken + 1], ends[taken + 2] = till, id
       taken = taken + 2
@@ -210,7 +211,9 @@ while given < wanted do
   end
   given = given + taken / 2
   if taken > 0 then
-    call('HSET', running, unpack(runs))
+    call('HSET', jobs, unpack(runs))
+    -- A member too long for a list: a sorted set of a few members would be one, and be walked.
+    ends[taken + 1], ends[taken + 2] = 'inf', string.rep('z', 65)
     call('ZADD', leases, unpack(ends))
   end
   if #gone > 0 then
@@ -230,10 +233,13 @@ return answer
 )lua";
 
 constexpr std::string_view complete_body = R"lua(
-local ids = {}
-for i = 1, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
-local held_by, answer = call('HMGET', running, unpack(ids)), {}
-local tokens, ended, outcomes, told, kept = {}, {}, {}, {}, {}
+local ids, runs = {}, {}
+for i = 1, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[i]
+  runs[#ids] = 'r' .. ARGV[i]
+end
+local held_by, answer = call('HMGET', jobs, unpack(runs)), {}
+local tokens, ended, fields, outcomes, told, kept = {}, {}, {}, {}, {}, {}
 local at = ' ' .. whole(now) .. ' '
 for i = 1, #ids do
   local id, token, run = ids[i], ARGV[3 * i - 1], held_by[i]
@@ -243,6 +249,7 @@ for i = 1, #ids do
     outcomes[id] = token
     tokens[#tokens + 1] = token
     ended[#ended + 1] = id
+    fields[#fields + 1], fields[#fields + 2] = id, runs[i]
     if keep ~= '0' then
       told[#told + 1] = id
       told[#told + 1] = 'c ' .. token .. at .. attempt .. ' ' .. max .. '\n' .. ARGV[3 * i]
@@ -269,9 +276,8 @@ if #ended > 0 then
     end
     call('XTRIM', ready, 'MINID', oldest)
   end
-  call('HDEL', running, unpack(ended))
+  call('HDEL', jobs, unpack(fields))
   call('ZREM', leases, unpack(ended))
-  call('HDEL', jobs, unpack(ended))
   if #kept > 0 then
     call('HSET', results, unpack(told))
     call('ZADD', done, unpack(kept))
@@ -285,7 +291,7 @@ constexpr std::string_view give_back_body = R"lua(
 local answer, any = {}, false
 for i = 2, #ARGV, 5 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local run = call('HGET', running, id)
+  local run = call('HGET', jobs, 'r' .. id)
   if run and string.sub(run, 1, #token + 1) == token .. ' ' then
     end_run(id, token)
     give_back(id, ARGV[i + 4], ARGV[i + 2], tonumber(ARGV[i + 3]), tonumber(ARGV[1]))
@@ -303,7 +309,7 @@ tend()
 local answer = {}
 for i = 2, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local run = call('HGET', running, id)
+  local run = call('HGET', jobs, 'r' .. id)
   if run and string.sub(run, 1, #token + 1) == token .. ' ' then
     local till = tonumber(string.match(run, '^%S+ %d+ (%d+) '))
     local lease = now + ARGV[1]
@@ -322,7 +328,7 @@ local id = ARGV[1]
 local record = call('HGET', jobs, id)
 if not record then return call('HEXISTS', results, id) == 1 and 2 or 0 end
 local attempts, keep, max = string.match(record, '^(%d+) %d+ (%d+) (%d+) ')
-local run = call('HGET', running, id)
+local run = call('HGET', jobs, 'r' .. id)
 if run then end_run(id, string.match(run, '^%S+')) end
 call('ZREM', delayed, id)
 call('ZREM', dead, id)
@@ -385,7 +391,7 @@ local function describe(id)
     local outcome = call('HGET', results, id)
     return outcome and {'ended', '', outcome, '0'} or false
   end
-  local run = call('HGET', running, id)
+  local run = call('HGET', jobs, 'r' .. id)
   if run then return {'running', record, run, call('ZSCORE', leases, id) or '0'} end
   local due = call('ZSCORE', delayed, id)
   if due then return {'delayed', record, '', due} end
@@ -433,9 +439,8 @@ return answer
 
 constexpr std::string_view stats_body = R"lua(
 tend()
-held = call('HLEN', jobs)
-local runs, later, died = call('HLEN', running), call('ZCARD', delayed), call('ZCARD', dead)
-local waiting, oldest = held - runs - later - died, 0
+local runs, later, died = running(), call('ZCARD', delayed), call('ZCARD', dead)
+local waiting, oldest = call('HLEN', jobs) - 2 * runs - later - died, 0
 if waiting > 0 then
   local first = call('XRANGE', ready, undelivered(), '+', 'COUNT', 1)
   if first[1] then oldest = math.max(0, now - tonumber(string.match(first[1][1], '^%d+'))) end

@@ -7,11 +7,11 @@
 //
 // All keys of a queue have its hash tag, `netbuild:queue:{NAME}:` before each of these:
 //   meta     hash: counters, `sequence` of ids, `paused`
-//   jobs     hash: id -> record, of every job that has not ended
+//   jobs     hash: id -> record, of every job that has not ended; and of a running one
+//            "r" id -> "TOKEN CLAIMED UNTIL ATTEMPT MAX KEEP WORKER"; UNTIL 0: no time-out
 //   ready    stream, group `workers`: an entry (field j: the id) for each ready or running job;
 //            an entry's id is the token of the run that was given it
-//   running  hash: id -> "TOKEN CLAIMED UNTIL ATTEMPT MAX KEEP WORKER"; UNTIL 0: no time-out
-//   leases   sorted set: id by when its lease ends
+//   leases   sorted set: id by when its lease ends, of running ones
 //   delayed  sorted set: id by when it is due
 //   dead     sorted set: id by when it died
 //   results  hash: id -> "c|x TOKEN ENDED ATTEMPT MAX\nRESULT", completed or cancelled
@@ -27,7 +27,7 @@
 // removes.
 namespace netbuild::job_scripts {
 
-/// KEYS: the ten above. ARGV: jobs_max; then of each job: the number of its once-key in KEYS or 0,
+/// KEYS: the nine above. ARGV: jobs_max; then of each job: the number of its once-key in KEYS or 0,
 /// its window, delay in ms (negative: not before that time), record.
 /// An id and 1 for a duplicate, of each job; an error "FULL" if the queue is.
 [[nodiscard]] const RedisScript& add();

@@ -23,7 +23,7 @@ namespace {
 /// A wake-up that was lost is made good by it.
 constexpr auto look_interval = std::chrono::seconds(1);
 constexpr auto list_interval = std::chrono::minutes(1);
-constexpr std::size_t own_keys = 10, queues_known_max = 10'000;
+constexpr std::size_t own_keys = 9, queues_known_max = 10'000;
 
 std::int64_t to_number(std::string_view text) {
     std::int64_t number = 0;
@@ -153,9 +153,8 @@ public:
                           [&impl, this](std::vector<Completion> ended, auto on_answers) {
                               impl.send_completions(*this, std::move(ended), std::move(on_answers));
                           }) {
-            constexpr std::string_view names[own_keys] = {"meta",   "jobs",    "ready", "running",
-                                                          "leases", "delayed", "dead",  "results",
-                                                          "done",   "wake"};
+            constexpr std::string_view names[own_keys] = {
+                "meta", "jobs", "ready", "leases", "delayed", "dead", "results", "done", "wake"};
             for (std::size_t i = 0; i < own_keys; ++i)
                 keys[i] = prefix + std::string(names[i]);
         }

@@ -52,7 +52,8 @@ protected:
             outcome.emplace(std::move(ended));
         });
         EXPECT_TRUE(clock.run_until([&] { return outcome.has_value(); }, 1h));
-        return std::move(outcome->value());
+        if (!*outcome) throw std::runtime_error(outcome->error().message());
+        if constexpr (!std::is_void_v<T>) return std::move(**outcome);
     }
     std::string add(NewJob job = {}) { return must(queue.add("q", {std::move(job)})).front().id; }
     JobView show(const std::string& id) { return must(queue.show("q", id)); }
