@@ -221,7 +221,8 @@ private:
     std::string text_;
 };
 
-TEST(JobQueueKills, a_thousand_kills_of_workers_and_adders_lose_no_job_and_complete_none_twice) {
+TEST(JobQueueKills,
+     a_thousand_kills_of_workers_and_more_of_adders_lose_no_job_and_complete_none_twice) {
     const std::string name = unique_name("killed");
     Random random(11);
     Told told;
@@ -308,8 +309,9 @@ TEST(JobQueueKills, a_thousand_kills_of_workers_and_adders_lose_no_job_and_compl
             EXPECT_EQ(job.result, *done->second.begin()) << id;
     }
     std::printf(
-        "%zu kills, %zu adds acknowledged, %llu jobs, %llu runs reclaimed, %zu tokens stale\n",
-        kills, told.added.size(), static_cast<unsigned long long>(stats.completed),
+        "%zu workers and %zu adders killed, %zu adds acknowledged, %llu jobs, %llu runs reclaimed, "
+        "%zu tokens stale\n",
+        kills, adder_kills, told.added.size(), static_cast<unsigned long long>(stats.completed),
         static_cast<unsigned long long>(stats.reclaimed), told.stale);
     must(peer.context, peer.queue.drain(name));
     peer.stop();
