@@ -16,6 +16,7 @@
 #include "redis/redis_cluster_bus.hpp"
 #include "redis/redis_job_queue.hpp"
 #include "runtime/task_group.hpp"
+#include "support/private_redis.hpp"
 #include "support/redis_servers.hpp"
 #include "support/run.hpp"
 
@@ -29,7 +30,8 @@ constexpr std::size_t kills_wanted = 1000, processes = 6, adders = 2;
 
 /// A client of the queue, in whichever process.
 struct Peer {
-    Peer() {
+    explicit Peer(std::string its_url = redis_server(RedisKind::single).url)
+        : url(std::move(its_url)) {
         client.start().value();
         wakes.start().value();
     }
@@ -40,11 +42,11 @@ struct Peer {
             co_return result<void>{};
         }(*this));
     }
+    std::string url;
     asio::io_context context{1};
     SystemClock clock;
-    RedisClient client{context.get_executor(), clock, {.url = redis_server(RedisKind::single).url}};
-    RedisClusterBus wakes{
-        context.get_executor(), clock, {.url = redis_server(RedisKind::single).url}};
+    RedisClient client{context.get_executor(), clock, {.url = url}};
+    RedisClusterBus wakes{context.get_executor(), clock, {.url = url}};
     RedisJobQueue queue{context.get_executor(), clock, client, wakes, {.prefix = "netbuild:test:"}};
 };
 
@@ -314,6 +316,67 @@ TEST(JobQueueKills,
         kills, adder_kills, told.added.size(), static_cast<unsigned long long>(stats.completed),
         static_cast<unsigned long long>(stats.reclaimed), told.stale);
     must(peer.context, peer.queue.drain(name));
+    peer.stop();
+}
+
+TEST(JobQueueRestarts, a_redis_that_is_killed_and_comes_back_with_its_file_loses_no_job) {
+    PrivateRedis redis(1, false, {"--appendonly", "yes", "--appendfsync", "always"});
+    Peer peer(redis.url(0));
+    const std::string name = unique_name("restarted");
+    constexpr std::uint64_t jobs_wanted = 600;
+    std::set<std::string> handled;
+    TaskGroup tasks(peer.context.get_executor(), [](const std::string&, const Error& error) {
+        ADD_FAILURE() << error.message();
+    });
+    jobs::JobWorker worker(peer.context.get_executor(), peer.clock, peer.queue,
+                           {.queue = name, .concurrency = 4, .lease = 500ms},
+                           [&](const ClaimedJob& job) -> awaitable<result<std::string>> {
+                               CO_TRY_VOID(co_await peer.clock.sleep(2ms));
+                               handled.insert(job.payload);
+                               co_return job.token;
+                           });
+    tasks.spawn("worker", worker.run());
+    // Whatever became of an add, with its key it may be sent again.
+    const auto add_all = [](Peer& of, std::string to) -> awaitable<result<void>> {
+        for (std::uint64_t i = 0; i < jobs_wanted;) {
+            const std::string number = std::to_string(i);
+            std::vector<NewJob> jobs{
+                NewJob{.payload = number, .key = number, .attempts_max = 1'000'000}};
+            const auto added = co_await of.queue.add(to, std::move(jobs));
+            if (added) {
+                ++i;
+                continue;
+            }
+            EXPECT_TRUE(added.error().transient()) << added.error().message();
+            CO_TRY_VOID(co_await of.clock.sleep(10ms));
+        }
+        co_return result<void>{};
+    };
+    tasks.spawn("adds", add_all(peer, name));
+    const Deadline deadline(peer.clock, 60s);
+    for (std::size_t kill = 1; kill <= 3; ++kill) {
+        while (handled.size() < 100 * kill) {
+            ASSERT_FALSE(deadline.passed(peer.clock));
+            must(peer.context, peer.clock.sleep(1ms));
+        }
+        redis.kill(0);
+        must(peer.context, peer.clock.sleep(100ms));
+        redis.start(0);
+    }
+    QueueStats stats;
+    while (stats.completed < jobs_wanted) {
+        ASSERT_FALSE(deadline.passed(peer.clock)) << stats.completed << " of " << stats.added;
+        must(peer.context, peer.clock.sleep(20ms));
+        if (auto seen = run(peer.context, peer.queue.stats(name))) stats = std::move(*seen);
+    }
+    EXPECT_EQ(handled.size(), jobs_wanted);
+    EXPECT_EQ(stats.added, jobs_wanted);
+    EXPECT_EQ(stats.completed, jobs_wanted);
+    EXPECT_EQ(stats.ready + stats.delayed + stats.running + stats.dead, 0u);
+    run(peer.context, [](TaskGroup& group) -> awaitable<bool> {
+        co_await group.stop();
+        co_return true;
+    }(tasks));
     peer.stop();
 }
 
