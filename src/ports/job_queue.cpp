@@ -26,6 +26,12 @@ result<void> check_count(std::size_t count, std::string_view what) {
     return bad(fmt::format("{}: must be 1 to {}", what, JobQueue::jobs_max));
 }
 
+result<void> check_bytes(std::size_t bytes) {
+    if (bytes <= JobQueue::call_bytes_max) return {};
+    return fail(ErrorCode::payload_too_large,
+                fmt::format("at most {} bytes in one call", JobQueue::call_bytes_max));
+}
+
 result<void> check_time(std::chrono::milliseconds time, std::string_view what) {
     if (time >= std::chrono::milliseconds(0) && time <= JobQueue::time_max) return {};
     return bad(fmt::format("{}: must be 0 to {} ms", what, JobQueue::time_max.count()));
@@ -102,9 +108,12 @@ result<void> check_queue_name(std::string_view queue) {
 result<void> check_new_jobs(std::string_view queue, const std::vector<NewJob>& jobs) {
     TRY_VOID(check_queue_name(queue));
     TRY_VOID(check_count(jobs.size(), "jobs"));
-    for (const NewJob& job : jobs)
+    std::size_t bytes = 0;
+    for (const NewJob& job : jobs) {
         TRY_VOID(check_job(job));
-    return {};
+        bytes += job.payload.size();
+    }
+    return check_bytes(bytes);
 }
 
 result<void> check_claim(std::string_view queue, const JobQueue::ClaimTerms& terms) {
@@ -124,13 +133,15 @@ result<void> check_completions(std::string_view queue,
                                const std::vector<JobQueue::Completion>& completions) {
     TRY_VOID(check_queue_name(queue));
     TRY_VOID(check_count(completions.size(), "completions"));
+    std::size_t bytes = 0;
     for (const auto& completion : completions) {
         TRY_VOID(check_run(completion.run));
         if (completion.result.size() > JobQueue::result_bytes_max)
             return fail(ErrorCode::payload_too_large,
                         fmt::format("result: at most {} bytes", JobQueue::result_bytes_max));
+        bytes += completion.result.size();
     }
-    return {};
+    return check_bytes(bytes);
 }
 
 result<void> check_failures(std::string_view queue,

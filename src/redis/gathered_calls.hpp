@@ -19,8 +19,10 @@ namespace netbuild {
 
 /// Calls of many callers that leave together: those of one turn of the executor at once, those that
 /// come while `in_flight_max` are on their way with the next one. So a call that is alone does not
-/// wait, and many are as large as the server is slow. One executor, no locks.
-template <class Item, class Answer>
+/// wait, and many are as large as the server is slow. When the server is away those that wait fail
+/// with the first that does: they were not sent. `bytes_of(item)` bounds what leaves together. One
+/// executor, no locks.
+template <class Item, class Answer, auto bytes_of>
 class GatheredCalls {
 public:
     using Answers = result<std::vector<Answer>>;
@@ -34,7 +36,10 @@ public:
     awaitable<Answers> call(std::vector<Item> items) {
         return asio::async_initiate<decltype(asio::use_awaitable), void(Answers)>(
             [state = state_](auto handler, std::vector<Item> given) {
-                state->waiting.push_back({std::move(given), std::move(handler)});
+                std::size_t bytes = 0;
+                for (const Item& item : given)
+                    bytes += bytes_of(item);
+                state->waiting.push_back({std::move(given), bytes, std::move(handler)});
                 schedule(state);
             },
             asio::use_awaitable, std::move(items));
@@ -42,10 +47,12 @@ public:
 
 private:
     static constexpr std::size_t in_flight_max = 2, items_max = 256;
+    static constexpr std::size_t bytes_max = std::size_t{1} << 20;
 
     using OnAnswers = asio::any_completion_handler<void(Answers)>;
     struct Caller {
         std::vector<Item> items;
+        std::size_t bytes;
         OnAnswers on_answers;
     };
     struct Share {
@@ -76,9 +83,11 @@ private:
     static void flush(const StatePtr& state) {
         std::vector<Item> items;
         std::vector<Share> shares;
+        std::size_t bytes = 0;
         do {
             Caller caller = std::move(state->waiting.front());
             state->waiting.pop_front();
+            bytes += caller.bytes;
             shares.push_back({caller.items.size(), std::move(caller.on_answers)});
             if (items.empty()) {
                 items = std::move(caller.items);
@@ -86,13 +95,23 @@ private:
                 std::move(caller.items.begin(), caller.items.end(), std::back_inserter(items));
             }
         } while (!state->waiting.empty() &&
-                 items.size() + state->waiting.front().items.size() <= items_max);
+                 items.size() + state->waiting.front().items.size() <= items_max &&
+                 bytes + state->waiting.front().bytes <= bytes_max);
         ++state->in_flight;
         state->send(std::move(items), [state, shares = std::move(shares)](Answers answers) mutable {
             --state->in_flight;
+            if (!answers) refuse_waiting(*state, answers.error());
             schedule(state);
             share_out(std::move(shares), std::move(answers));
         });
+    }
+
+    static void refuse_waiting(State& state, const Error& error) {
+        if (error.code() != ErrorCode::unavailable && error.code() != ErrorCode::outcome_unknown)
+            return;
+        const Error away(ErrorCode::unavailable, error.detail());
+        for (Caller& caller : std::exchange(state.waiting, {}))
+            std::move(caller.on_answers)(Answers(away));
     }
 
     static void share_out(std::vector<Share> shares, Answers answers) {

@@ -8,6 +8,8 @@ namespace {
 
 /// Entries of `ready` whose jobs have ended, behind one that runs.
 constexpr std::size_t garbage_max = 10'000;
+/// A claim and a page of a list have no more jobs when they have so many bytes of them.
+constexpr std::size_t claim_bytes_max = std::size_t{1} << 20;
 
 /// A script that may run in a full Redis: it frees memory, or lets workers go on that will.
 constexpr std::string_view frees = "#!lua flags=allow-oom\n";
@@ -123,7 +125,7 @@ local known = {}
 for i = 10, #KEYS do known[i] = call('GET', KEYS[i]) or nil end
 local number = call('HINCRBY', meta, 'sequence', jobs_given) - jobs_given
 local answer, at, fields, filled, added = {}, 0, {}, 0, 0
-local stamp = whole(now) .. '-'
+local stamp, large = whole(now) .. '-', false
 for i = 2, #ARGV, 4 do
   local once = ARGV[i] ~= '0' and tonumber(ARGV[i])
   local id = once and known[once]
@@ -138,6 +140,7 @@ for i = 2, #ARGV, 4 do
     end
     fields[filled + 1], fields[filled + 2] = id, ARGV[i + 3]
     filled = filled + 2
+    large = large or #ARGV[i + 3] > 16384
     if filled == 1000 then
       call('HSET', jobs, unpack(fields))
       fields, filled = {}, 0
@@ -161,6 +164,7 @@ for i = 2, #ARGV, 4 do
   at = at + 2
 end
 if filled > 0 then call('HSET', jobs, unpack(fields)) end
+if large then call('HSET', meta, 'large', 1) end
 count('added', added)
 count('duplicates', jobs_given - added)
 if added > 0 then wake() end
@@ -181,9 +185,12 @@ end
 local answer, given, at = {-1}, 0, 1
 local wanted, lease = tonumber(ARGV[1]), now + ARGV[2]
 local since, lease_end, worker = ' ' .. whole(now) .. ' ', whole(lease), ' ' .. ARGV[3]
-if call('HEXISTS', meta, 'paused') == 1 then wanted = 0 end
-while given < wanted do
-  local entries = read(wanted - given)
+local flags, chunk = call('HMGET', meta, 'paused', 'large'), 100
+if flags[1] then wanted = 0 end
+if flags[2] then chunk = 8 end
+local bytes = 0
+while given < wanted and bytes < BYTES_MAX do
+  local entries = read(math.min(wanted - given, chunk))
   if #entries == 0 then break end
   local ids, runs, ends, gone, taken = {}, {}, {}, {}, 0
   for i = 1, #entries do ids[i] = entries[i][2][2] end
@@ -205,6 +212,7 @@ while given < wanted do
       taken = taken + 2
       answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = id, token, attempt, record
       at = at + 4
+      bytes = bytes + #record
     else
       gone[#gone + 1] = token
     end
@@ -409,12 +417,11 @@ return describe(ARGV[1])
 constexpr std::string_view list_body = R"lua(
 tend()
 local which, cursor, limit = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local answer, ids = {''}, {}
+local answer, ids, places, bytes = {''}, {}, {}, 0
 if which == 'ready' then
   local from = cursor == '' and undelivered() or '(' .. cursor
   local entries = call('XRANGE', ready, from, '+', 'COUNT', limit)
-  for i = 1, #entries do ids[i] = entries[i][2][2] end
-  if #entries == limit then answer[1] = entries[#entries][1] end
+  for i = 1, #entries do ids[i], places[i] = entries[i][2][2], entries[i][1] end
 else
   local key = ({delayed = delayed, running = leases, dead = dead, ended = done})[which]
   local from = 0
@@ -424,14 +431,21 @@ else
     from = rank and rank + 1 or call('ZCOUNT', key, '-inf', '(' .. score)
   end
   local found = call('ZRANGE', key, from, from + limit - 1, 'WITHSCORES')
-  for i = 1, #found, 2 do ids[#ids + 1] = found[i] end
-  if #ids == limit then answer[1] = found[#found] .. ' ' .. ids[#ids] end
+  for i = 1, #found, 2 do
+    ids[#ids + 1] = found[i]
+    places[#ids] = found[i + 1] .. ' ' .. found[i]
+  end
 end
 for i = 1, #ids do
   local one = describe(ids[i])
   if one and one[1] == which then
     answer[#answer + 1] = ids[i]
     answer[#answer + 1] = one
+    bytes = bytes + #one[2] + #one[3]
+  end
+  if i == limit or bytes > BYTES_MAX then
+    answer[1] = string.match(places[i], '^%d') and places[i] or '' -- else the end of leases
+    break
   end
 end
 return answer
@@ -465,7 +479,8 @@ private:
             text += part;
         for (const auto& [name, value] :
              {std::pair<std::string_view, std::size_t>{"KEPT_MAX", JobQueue::kept_max},
-              {"GARBAGE_MAX", garbage_max}}) {
+              {"GARBAGE_MAX", garbage_max},
+              {"BYTES_MAX", claim_bytes_max}}) {
             if (const auto at = text.find(name); at != std::string::npos)
                 text.replace(at, name.size(), std::to_string(value));
         }

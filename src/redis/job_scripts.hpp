@@ -6,7 +6,8 @@
 // What a queue does in Redis, each operation one script and so one step.
 //
 // All keys of a queue have its hash tag, `netbuild:queue:{NAME}:` before each of these:
-//   meta     hash: counters, `sequence` of ids, `paused`
+//   meta     hash: counters, `sequence` of ids, `paused`; `large`: it had jobs of over 16 KB, of
+//            which a claim takes few at a time
 //   jobs     hash: id -> record, of every job that has not ended; and of a running one
 //            "r" id -> "TOKEN CLAIMED UNTIL ATTEMPT MAX KEEP WORKER"; UNTIL 0: no time-out
 //   ready    stream, group `workers`: an entry (field j: the id) for each ready or running job;

@@ -170,8 +170,9 @@ public:
         Signal woken;
         /// It is among the names of all queues, unless Redis has lost them since.
         Clock::duration listed_until{};
-        GatheredCalls<NewJob, Added> adds;
-        GatheredCalls<Completion, Ack> completions;
+        GatheredCalls<NewJob, Added, [](const NewJob& job) { return job.payload.size(); }> adds;
+        GatheredCalls<Completion, Ack, [](const Completion& one) { return one.result.size(); }>
+            completions;
     };
 
     Impl(asio::any_io_executor executor, Clock& clock, RedisClient& client, ClusterBus& wakes,

@@ -396,6 +396,9 @@ TYPED_TEST_P(JobQueueContract, what_is_not_allowed_is_refused_before_anything_is
             this->name,
             {NewJob{}, NewJob{.payload = std::string(JobQueue::payload_bytes_max + 1, 'x')}})),
         ErrorCode::payload_too_large);
+    const NewJob large{.payload = std::string(JobQueue::payload_bytes_max, 'x')};
+    EXPECT_EQ(this->refused(queue.add(this->name, std::vector<NewJob>(65, large))),
+              ErrorCode::payload_too_large);
     invalid(queue.claim(this->name, {.count = 0}));
     invalid(queue.claim(this->name, {.count = 1001}));
     invalid(queue.claim(this->name, {.lease = 1ms}));

@@ -140,6 +140,47 @@ TEST_F(JobQueueFaults, without_a_server_every_call_says_so) {
     }(client));
 }
 
+TEST_F(JobQueueFaults, calls_that_wait_behind_others_learn_with_them_that_the_server_is_away) {
+    RedisClient client(redis.context_.get_executor(), redis.clock_,
+                       {.url = "redis://127.0.0.1:1", .timeout = 300ms});
+    client.start().value();
+    RedisJobQueue away(redis.context_.get_executor(), redis.clock_, client, redis.wakes_);
+    std::size_t refusals = 0;
+    const std::size_t calls = 5000; // in twenty scripts, were they sent
+    const Deadline deadline(redis.clock_, 3s);
+    for (std::size_t i = 0; i < calls; ++i)
+        asio::co_spawn(
+            redis.context_,
+            away.complete(name, {JobQueue::Completion{.run = {"1-1", "1-1"}, .result = {}}}),
+            [&](const std::exception_ptr&, const result<std::vector<JobQueue::Ack>>& acks) {
+                EXPECT_EQ(acks.error().code(), ErrorCode::unavailable);
+                ++refusals;
+            });
+    redis.context_.restart();
+    while (refusals < calls)
+        redis.context_.run_one();
+    EXPECT_FALSE(deadline.passed(redis.clock_)); // and not after twenty time-outs
+    redis.must([](RedisClient& of) -> awaitable<result<void>> {
+        co_await of.stop();
+        co_return result<void>{};
+    }(client));
+}
+
+TEST_F(JobQueueFaults, a_claim_of_many_large_jobs_gives_as_many_as_an_answer_should_hold) {
+    for (int i = 0; i < 2; ++i)
+        redis.must(queue.add(
+            name, std::vector<NewJob>(
+                      60, NewJob{.payload = std::string(JobQueue::payload_bytes_max, 'x')})));
+    const auto some = redis.must(queue.claim(name, {.count = 1000}));
+    EXPECT_EQ(some.size(), 8u);
+    std::size_t all = some.size();
+    while (const auto more = redis.must(queue.claim(name, {.count = 1000})).size())
+        all += more;
+    EXPECT_EQ(all, 120u);
+    for (const auto& job : redis.must(queue.list(name, JobState::running, "", 1000)).jobs)
+        redis.must(queue.cancel(name, job.id));
+}
+
 TEST_F(JobQueueFaults, times_are_those_of_redis_whatever_this_machines_clock_says) {
     struct Skewed final : Clock {
         explicit Skewed(Clock& clock) : clock_(clock) {}

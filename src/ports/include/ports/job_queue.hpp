@@ -89,8 +89,9 @@ public:
     static constexpr std::size_t error_bytes_max = 4096;
     static constexpr std::size_t key_bytes_max = 128;
     static constexpr std::size_t worker_bytes_max = 64;
-    /// Jobs of one call.
+    /// Jobs of one call, and the bytes of their payloads or results.
     static constexpr std::size_t jobs_max = 1000;
+    static constexpr std::size_t call_bytes_max = std::size_t{16} << 20;
     static constexpr std::chrono::milliseconds lease_min{100};
     static constexpr std::chrono::milliseconds lease_max = std::chrono::hours(12);
     static constexpr std::chrono::milliseconds time_max = std::chrono::hours(24 * 366);
@@ -117,7 +118,8 @@ public:
         /// Who runs it, for people.
         std::string worker = "worker";
     };
-    /// Oldest ready ones first; none when the wait is over.
+    /// Oldest ready ones first; none when the wait is over. Fewer than there are where they are
+    /// large.
     virtual awaitable<result<std::vector<ClaimedJob>>> claim(std::string queue,
                                                              ClaimTerms terms) = 0;
 
