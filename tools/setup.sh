@@ -251,8 +251,8 @@ main() {
             build) install_boost ;;
             stack)
                 install_venv
-                install_npm clients/typescript examples/typescript tests/realtime/node tests/realtime/node-cluster \
-                    tests/sessions/node
+                install_npm clients/typescript examples/typescript examples/events-outlet tests/realtime/node \
+                    tests/realtime/node-cluster tests/sessions/node
                 install_camunda
                 ;;
             bench) install_npm bench/realtime-node bench/redis-node ;;

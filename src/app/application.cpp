@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "app/loads.hpp"
 #include "base/position_header.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
@@ -23,9 +24,11 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
+#include "http/queue_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
+#include "jobs.hpp"
 #include "model_clocks.hpp"
 #include "realtime.hpp"
 #include "runtime/task_group.hpp"
@@ -42,7 +45,7 @@
 namespace netbuild::app {
 
 result<Roles> Roles::parse(std::string_view text) {
-    Roles roles{.sync = false, .api = false, .realtime = false};
+    Roles roles{.sync = false, .api = false, .realtime = false, .jobs = false};
     while (true) {
         const auto comma = text.find(',');
         const std::string_view role = text.substr(0, comma);
@@ -52,7 +55,9 @@ result<Roles> Roles::parse(std::string_view text) {
             roles.api = true;
         } else if (role == "realtime") {
             roles.realtime = true;
-        } else if (role != "jobs") {
+        } else if (role == "jobs") {
+            roles.jobs = true;
+        } else {
             return fail(ErrorCode::invalid_argument,
                         fmt::format("--roles: {} is none of sync, api, realtime, jobs", role));
         }
@@ -310,12 +315,9 @@ awaitable<result<void>> keep_events(DocumentStore& store, EventBus& bus, EventBu
 }
 
 /// Sessions and tokens that nobody can use any more.
-awaitable<result<void>> remove_expired_records(RecordStore& records, Clock& clock) {
-    while (true) {
-        CO_TRY_VOID(co_await clock.sleep(expired_records_interval));
-        const auto removed = co_await data::remove_expired(records, Date{clock.utc_us() / 1000});
-        if (!removed) log::warning("what expired stays for now: {}", removed.error().message());
-    }
+awaitable<result<std::string>> remove_expired_records(RecordStore& records, Clock& clock) {
+    CO_TRY_VOID(co_await data::remove_expired(records, Date{clock.utc_us() / 1000}));
+    co_return std::string();
 }
 
 /// Follows the capture: what completed is in a snapshot soon after it is in the read model.
@@ -397,6 +399,9 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
     Toolkit toolkit(impl.configuration, impl.executor, impl.clock);
+    Jobs jobs(impl.configuration, impl.executor, impl.clock, toolkit.redis());
+    sources.jobs = &jobs;
+    http::QueueRoutes queue_routes(jobs.queue());
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
     std::optional<Realtime> realtime;
@@ -423,6 +428,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     conversation_routes.add_to(routes);
     embedding_routes.add_to(routes);
     toolkit.add_to(routes);
+    queue_routes.add_to(routes);
     std::optional<http::RealtimeRoutes> realtime_routes;
     if (realtime) realtime_routes.emplace(realtime->gateway()).add_to(routes);
     http::Server::Options listener{
@@ -441,6 +447,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("own events", events.feed.follow_documents());
     }
     CO_TRY_VOID(toolkit.start());
+    CO_TRY_VOID(jobs.start());
     if (realtime) tasks.spawn("realtime", realtime->run());
     if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
@@ -454,13 +461,28 @@ awaitable<result<void>> Application::serve(Roles roles) {
                     keep_events(*impl.store, *impl.bus, *impl.documents_bus, impl.clock,
                                 impl.configuration.duration("events.keep")));
     }
-    if (roles.sync) {
-        tasks.spawn("verify", verify_on_schedule(impl.executor, impl.clock, impl.configuration,
-                                                 impl.options.projection, *impl.store, queries(),
-                                                 impl.progress, impl.verified));
+    if (roles.sync && impl.configuration.text("engine.source") == "wal")
+        tasks.spawn(
+            "verify schedule",
+            jobs.schedule(verify_queue, impl.configuration.duration("verify.interval"),
+                          // Not while standing by, or loading.
+                          [&impl] { return impl.progress.state == sync::State::streaming; }));
+    if (roles.jobs) {
+        tasks.spawn("verify", jobs.work(verify_queue, [this](const ClaimedJob&) {
+            return verify_as_job(impl_->executor, impl_->clock, impl_->configuration,
+                                 impl_->options.projection, *impl_->store, queries(),
+                                 impl_->verified);
+        }));
+        tasks.spawn("resync", jobs.work(resync_queue, [this](const ClaimedJob& job) {
+            return load_as_job(*this, job.payload);
+        }));
+        tasks.spawn("expired records schedule",
+                    jobs.schedule(expire_queue, expired_records_interval, [] { return true; }));
+        tasks.spawn("expired records", jobs.work(expire_queue, [&impl](const ClaimedJob&) {
+            return remove_expired_records(*impl.records, impl.clock);
+        }));
     }
-    if (roles.api)
-        tasks.spawn("expired records", remove_expired_records(*impl.records, impl.clock));
+    tasks.spawn("queues", jobs.watch());
     if (roles.api) tasks.spawn("embeddings", impl.embedding_cache->run());
     tasks.spawn("store health", impl.store_health.watch());
     tasks.spawn("bus health", impl.bus_health.watch());
@@ -470,6 +492,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
     if (realtime) co_await realtime->stop();
     co_await tasks.stop();
+    co_await jobs.stop();
     co_await toolkit.stop();
     if (failure) co_return *failure;
     co_return result<void>{};

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "app/adapters.hpp"
+#include "jobs.hpp"
 #include "model/collections.hpp"
 #include "postgres/connection.hpp"
 #include "rate_limiting.hpp"
@@ -145,7 +146,7 @@ awaitable<result<void>> ProgressRates::follow(const sync::Progress& progress, Cl
 
 Value cached_status(const StatusSources& sources, bool capturing) {
     const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
-                 rate_limits] = sources;
+                 rate_limits, jobs] = sources;
     Object servers;
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
@@ -234,7 +235,7 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
 
 std::string Metrics::text() const {
     const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
-                 rate_limits] = sources_;
+                 rate_limits, jobs] = sources_;
     std::string out;
     const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
                          auto value) {
@@ -312,6 +313,7 @@ std::string Metrics::text() const {
     }
     if (realtime) out += realtime_metrics(*realtime);
     if (rate_limits) out += rate_limits->metrics();
+    if (jobs) out += queue_metrics(*jobs);
     for (const auto& [server, trouble] :
          {std::pair{"store", &progress.store_trouble}, std::pair{"bus", &progress.bus_trouble},
           std::pair{"source", &progress.source_trouble},

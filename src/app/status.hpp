@@ -17,6 +17,7 @@
 namespace netbuild::app {
 
 class RateLimiting;
+class Jobs;
 class Realtime;
 
 struct StatusPorts {
@@ -50,6 +51,8 @@ struct StatusSources {
     Realtime* realtime = nullptr;
     /// Null in commands that serve nothing.
     const RateLimiting* rate_limits = nullptr;
+    /// Null in a process that does not serve.
+    const Jobs* jobs = nullptr;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

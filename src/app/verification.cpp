@@ -4,6 +4,7 @@
 #include "app/adapters.hpp"
 #include "postgres/engine_snapshot.hpp"
 #include "telemetry/log.hpp"
+#include "wire/json.hpp"
 
 namespace netbuild::app {
 namespace {
@@ -17,37 +18,6 @@ awaitable<result<void>> wait_applied(query::QueryService& queries, Position posi
     fresh.position = position;
     fresh.wait = catch_up_max;
     co_return co_await queries.wait(fresh);
-}
-
-awaitable<VerifyOutcome> verify_once(asio::any_io_executor executor, Clock& clock,
-                                     const Configuration& configuration,
-                                     const sync::ProjectionOptions& options, DocumentStore& store,
-                                     query::QueryService& queries) {
-    VerifyOutcome outcome;
-    outcome.at_us = clock.utc_us();
-    const auto started = clock.monotonic();
-    auto ports = co_await verify_ports(executor, clock, configuration, store, queries);
-    auto report = ports ? co_await sync::verify(std::move(*ports), options)
-                        : result<sync::VerifyReport>(std::move(ports).error());
-    outcome.took_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(clock.monotonic() - started).count();
-    if (!report) {
-        outcome.trouble = report.error().message();
-        log::warning("the scheduled verify did not end: {}", outcome.trouble);
-        co_return outcome;
-    }
-    outcome.position = report->position;
-    outcome.documents = report->documents;
-    outcome.differences = report->difference_count;
-    outcome.newer = report->newer;
-    outcome.retained = report->retained;
-    if (report->difference_count > 0) {
-        const auto& one = report->differences.front();
-        log::error("verify: {} differences between the read model and the engine, such as {} {} "
-                   "{}: `netbuild verify --repair` mends them",
-                   report->difference_count, one.collection, one.id, one.field);
-    }
-    co_return outcome;
 }
 
 } // namespace
@@ -92,20 +62,40 @@ Object VerifyOutcome::to_object() const {
     return object;
 }
 
-awaitable<result<void>> verify_on_schedule(asio::any_io_executor executor, Clock& clock,
-                                           const Configuration& configuration,
-                                           const sync::ProjectionOptions& options,
-                                           DocumentStore& store, query::QueryService& queries,
-                                           const sync::Progress& progress,
-                                           std::optional<VerifyOutcome>& outcome) {
-    const Clock::duration interval = configuration.duration("verify.interval");
-    if (interval == Clock::duration::zero() || configuration.text("engine.source") != "wal")
-        co_return result<void>{};
-    while (true) {
-        CO_TRY_VOID(co_await clock.sleep(interval));
-        if (progress.state != sync::State::streaming) continue; // standing by, or loading
-        outcome = co_await verify_once(executor, clock, configuration, options, store, queries);
+awaitable<result<std::string>> verify_as_job(asio::any_io_executor executor, Clock& clock,
+                                             const Configuration& configuration,
+                                             const sync::ProjectionOptions& options,
+                                             DocumentStore& store, query::QueryService& queries,
+                                             std::optional<VerifyOutcome>& newest) {
+    VerifyOutcome outcome;
+    outcome.at_us = clock.utc_us();
+    const auto started = clock.monotonic();
+    auto ports = co_await verify_ports(executor, clock, configuration, store, queries);
+    auto report = ports ? co_await sync::verify(std::move(*ports), options)
+                        : result<sync::VerifyReport>(std::move(ports).error());
+    outcome.took_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock.monotonic() - started).count();
+    if (!report) {
+        if (report.error().error_class() != ErrorClass::cancelled) {
+            outcome.trouble = report.error().message();
+            log::warning("a verify did not end: {}", outcome.trouble);
+            newest = outcome;
+        }
+        co_return std::move(report).error();
     }
+    outcome.position = report->position;
+    outcome.documents = report->documents;
+    outcome.differences = report->difference_count;
+    outcome.newer = report->newer;
+    outcome.retained = report->retained;
+    newest = outcome;
+    if (report->difference_count > 0) {
+        const auto& one = report->differences.front();
+        log::error("verify: {} differences between the read model and the engine, such as {} {} "
+                   "{}: `netbuild verify --repair` mends them",
+                   report->difference_count, one.collection, one.id, one.field);
+    }
+    co_return to_json(outcome.to_object());
 }
 
 } // namespace netbuild::app

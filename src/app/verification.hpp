@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-#include <functional>
 #include <optional>
 
 #include "app/configuration.hpp"
 #include "ports/document_store.hpp"
 #include "query/query_service.hpp"
-#include "sync/progress.hpp"
 #include "sync/verify.hpp"
 
 namespace netbuild::app {
@@ -18,7 +16,7 @@ awaitable<result<sync::VerifyPorts>> verify_ports(asio::any_io_executor executor
                                                   DocumentStore& store,
                                                   query::QueryService& queries);
 
-/// The newest scheduled comparison, for status and metrics.
+/// The newest comparison of this process, for status and metrics.
 struct VerifyOutcome {
     std::int64_t at_us = 0;
     std::int64_t took_ms = 0;
@@ -29,12 +27,11 @@ struct VerifyOutcome {
     [[nodiscard]] Object to_object() const;
 };
 
-/// Compares every `verify.interval` while this process captures, until it is cancelled.
-awaitable<result<void>> verify_on_schedule(asio::any_io_executor executor, Clock& clock,
-                                           const Configuration& configuration,
-                                           const sync::ProjectionOptions& options,
-                                           DocumentStore& store, query::QueryService& queries,
-                                           const sync::Progress& progress,
-                                           std::optional<VerifyOutcome>& outcome);
+/// What a job of `netbuild:verify` does: compares once; the outcome as JSON, and in `newest`.
+awaitable<result<std::string>> verify_as_job(asio::any_io_executor executor, Clock& clock,
+                                             const Configuration& configuration,
+                                             const sync::ProjectionOptions& options,
+                                             DocumentStore& store, query::QueryService& queries,
+                                             std::optional<VerifyOutcome>& newest);
 
 } // namespace netbuild::app

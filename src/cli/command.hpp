@@ -46,6 +46,7 @@ void add_doctor(Registry registry);
 void add_schema(Registry registry);
 void add_user(Registry registry);
 void add_config(Registry registry);
+void add_queue(Registry registry);
 void add_sockets(Registry registry);
 void add_realtime_testbed(Registry registry);
 

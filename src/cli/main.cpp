@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
     cli::add_user(registry);
     cli::add_embeddings(registry);
     cli::add_config(registry);
+    cli::add_queue(registry);
     cli::add_sockets(registry);
     cli::add_realtime_testbed(registry);
     try {

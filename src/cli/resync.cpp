@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "load_client.hpp"
+#include "app/loads.hpp"
 #include "postgres/connection.hpp"
 #include "wire/json.hpp"
 
@@ -85,7 +85,7 @@ awaitable<result<void>> resync(app::Application& application, Options options, b
                        "resync needs the engine's database: engine.source = wal");
     }
     CO_TRY_VOID(co_await application.connect(false, {}));
-    LoadWish wish;
+    app::LoadWish wish;
     wish.all = options.instances.empty() && !options.filtered();
     if (options.filtered()) {
         CO_TRY(wish.instances, co_await find_instances(application, std::move(options)));
@@ -94,7 +94,7 @@ awaitable<result<void>> resync(app::Application& application, Options options, b
     }
     std::uint64_t loaded = 0;
     if (wish.all || !wish.instances.empty()) {
-        CO_TRY(loaded, co_await load_and_wait(application, std::move(wish)));
+        CO_TRY(loaded, co_await app::load_and_wait(application, std::move(wish)));
     }
     if (json) {
         print_json(Object{{"instances", static_cast<std::int64_t>(loaded)}});

@@ -11,29 +11,10 @@ namespace {
 
 constexpr std::size_t items_max = 100'000;
 
-/// All pages of a list of the running server.
-awaitable<result<Array>> pages(app::Application& application, std::string path) {
-    Array items;
-    std::string cursor;
-    while (items.size() < items_max) {
-        CO_TRY(Value page, co_await ask_as_admin(application, "GET",
-                                                 path + "?limit=500" +
-                                                     (cursor.empty() ? "" : "&cursor=" + cursor)));
-        const Value* found = page.at_path("items");
-        const auto* list = found ? found->get_if<Array>() : nullptr;
-        if (!list) co_return fail(ErrorCode::unavailable, "the server's answer has no items");
-        items.insert(items.end(), list->begin(), list->end());
-        const Value* next = page.at_path("nextCursor");
-        if (!next || next->is_null()) break;
-        cursor = percent_encode(next->string_or());
-    }
-    co_return items;
-}
-
 awaitable<result<void>> show(app::Application& application, std::string path,
                              std::vector<std::string> members, std::vector<std::string> header,
                              bool json) {
-    CO_TRY(Array items, co_await pages(application, std::move(path)));
+    CO_TRY(Array items, co_await ask_for_items(application, path + "?limit=500", items_max));
     if (json) {
         print_json(Object{{"items", std::move(items)}});
         co_return result<void>{};

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "load_client.hpp"
+#include "app/loads.hpp"
 #include "sync/content_hash.hpp"
 #include "telemetry/progress_bar.hpp"
 
@@ -69,14 +69,14 @@ awaitable<result<sync::VerifyPorts>> ports_with_progress(app::Application& appli
 /// Loads what differs, through the worker that captures, and compares that again.
 awaitable<result<sync::VerifyReport>>
 repair(app::Application& application, sync::ProjectionOptions options, sync::VerifyReport report) {
-    LoadWish wish;
+    app::LoadWish wish;
     wish.all = report.instances_to_load.size() > repair_instances_max;
     if (!wish.all) {
         wish.instances.assign(report.instances_to_load.begin(), report.instances_to_load.end());
         wish.definitions = report.load_definitions;
         wish.standalone_tasks = report.load_standalone_tasks;
     }
-    CO_TRY_VOID(co_await load_and_wait(application, std::move(wish)));
+    CO_TRY_VOID(co_await app::load_and_wait(application, std::move(wish)));
     CO_TRY(auto ports, co_await application.verify_ports());
     co_return co_await sync::verify_again(std::move(ports), std::move(options), std::move(report));
 }

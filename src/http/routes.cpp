@@ -194,7 +194,12 @@ Routes::find(const Request& request, std::map<std::string, std::string, std::les
         for (std::size_t i = 0; fits && i < segments.size(); ++i) {
             const std::string_view wanted = route.segments[i];
             if (wanted.starts_with('{')) {
-                variables.emplace(wanted.substr(1, wanted.size() - 2), segments[i]);
+                const auto close = wanted.find('}');
+                const std::string_view verb = wanted.substr(close + 1);
+                fits = segments[i].size() > verb.size() && segments[i].ends_with(verb);
+                if (fits)
+                    variables.emplace(wanted.substr(1, close - 1),
+                                      segments[i].substr(0, segments[i].size() - verb.size()));
             } else {
                 fits = wanted == segments[i];
             }

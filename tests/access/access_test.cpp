@@ -21,12 +21,14 @@
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
 #include "http/ratelimit_routes.hpp"
+#include "http/queue_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/session_routes.hpp"
 #include "http/snapshot_routes.hpp"
 #include "memory/memory_bus.hpp"
 #include "memory/memory_rate_limiter.hpp"
 #include "memory/memory_sessions.hpp"
+#include "memory/memory_job_queue.hpp"
 #include "memory/memory_store.hpp"
 #include "model/collections.hpp"
 #include "sqlite/sqlite_records.hpp"
@@ -59,6 +61,8 @@ std::string variable(std::string_view name, std::string_view domain) {
     if (name == "indexId") return "index-" + std::string(domain);
     if (name == "vectorId") return "v";
     if (name == "userId") return "user-" + std::string(domain);
+    if (name == "queue") return "mail"; // of no domain
+    if (name == "jobId") return "1-1";
     if (name == "keyId") return "key-" + std::string(domain);
     ADD_FAILURE() << "say here what {" << name << "} is, and plant such an object in both domains";
     return "none";
@@ -86,6 +90,10 @@ std::string body_of(const Rule& rule, std::string_view domain) {
     if (rule.path.starts_with("/v1/ratelimit:"))
         return R"({"checks":[{"policy":"p","limit":5,"periodMs":1000}]})";
     if (rule.path.ends_with("/search")) return R"({"values":[1,2]})";
+    if (rule.path.ends_with("/{queue}/jobs")) return R"({"jobs":[{"payload":1}]})";
+    if (rule.path.ends_with(":complete") || rule.path.ends_with(":heartbeat"))
+        return R"({"token":"1-1"})";
+    if (rule.path.ends_with(":fail")) return R"({"token":"1-1","error":"x"})";
     return "{}";
 }
 
@@ -96,7 +104,11 @@ int status_everywhere(const Rule& rule) {
     if (rule.path.find("{sessionId}") != std::string_view::npos)
         return rule.method == "DELETE" ? 204 : 404;
     if (rule.path.ends_with("block")) return 204;
-    return rule.path.ends_with("{socketId}") ? 404 : 200;
+    // Nor a job or a run.
+    if (rule.path.ends_with("{socketId}") || rule.path.ends_with("{jobId}")) return 404;
+    if (rule.path.find("{jobId}:") != std::string_view::npos) return 409;
+    if (rule.path.ends_with(":pause") || rule.path.ends_with(":resume")) return 204;
+    return rule.method == "POST" && rule.path.ends_with("/jobs") ? 201 : 200;
 }
 
 class Access : public testing::Test {
@@ -112,6 +124,7 @@ protected:
         realtime_routes.add_to(routes);
         ratelimit_routes.add_to(routes);
         session_routes.add_to(routes);
+        queue_routes.add_to(routes);
         tasks.spawn("feed", feed.follow_engine());
         must(context, data::apply_schema(records, {}));
         auto batch = std::make_shared<ApplyBatch>();
@@ -258,9 +271,11 @@ protected:
             const auto slash = left.find('/');
             const std::string_view segment = left.substr(0, slash);
             request.path += "/";
+            const auto close = segment.find('}');
             request.path += segment.starts_with('{')
-                                ? variable(segment.substr(1, segment.size() - 2), domain)
+                                ? variable(segment.substr(1, close - 1), domain)
                                 : std::string(segment);
+            if (segment.starts_with('{')) request.path += segment.substr(close + 1);
             left = slash == std::string_view::npos ? std::string_view{} : left.substr(slash);
         }
         if (!authorization.empty()) request.headers["authorization"] = std::move(authorization);
@@ -318,6 +333,8 @@ protected:
     http::RateLimitRoutes ratelimit_routes{gate, {}};
     MemorySessions user_sessions{clock, {}};
     http::SessionRoutes session_routes{user_sessions, {"secret"}};
+    MemoryJobQueue queue{context.get_executor(), clock};
+    http::QueueRoutes queue_routes{queue};
     TaskGroup tasks{context.get_executor(), [](const std::string&, const Error&) {}};
     http::Routes routes{{.queries = queries,
                          .model = model,

@@ -79,6 +79,105 @@ export type DomainPage = {
     nextCursor: string | null;
 };
 
+export type Queue = {
+    queue: string;
+    paused: boolean;
+    ready: number;
+    delayed: number;
+    running: number;
+    dead: number;
+    kept: number;
+    oldestReadyMs: number;
+    added: number;
+    duplicates: number;
+    completed: number;
+    failed: number;
+    died: number;
+    reclaimed: number;
+    cancelled: number;
+};
+
+export type QueuePage = {
+    items: Queue[];
+    nextCursor: string | null;
+};
+
+export type AddJobs = {
+    jobs: NewJob[];
+};
+
+export type NewJob = {
+    /** any JSON, at most 262144 bytes */
+    payload?: unknown;
+    /** an idempotency key: while its window lasts, another add with it adds nothing */
+    key?: string;
+    keyWindowMs?: number;
+    delayMs?: number;
+    /** not before it; wins over delayMs */
+    at?: string;
+    /** runs before it is a dead letter */
+    attemptsMax?: number;
+    /** before each retry twice as long, of which half is drawn */
+    backoff?: {
+        firstMs?: number;
+        maxMs?: number;
+    };
+    /** of one run, heartbeats or not; 0: none */
+    timeoutMs?: number;
+    /** how long its outcome can be read after its end */
+    keepMs?: number;
+};
+
+export type AddedJobs = {
+    jobs: {
+        id: string;
+        /** the key was there: the id is the first one's */
+        duplicate: boolean;
+    }[];
+};
+
+export type ClaimedJobs = {
+    jobs: ClaimedJob[];
+};
+
+export type ClaimedJob = {
+    id: string;
+    /** this run's; it ends it */
+    token: string;
+    /** as it was added */
+    payload: unknown;
+    /** of a payload that is no JSON, from C++ */
+    payloadBase64?: string;
+    attempt: number;
+    attemptsMax: number;
+    timeoutMs: number;
+};
+
+export type Job = {
+    id: string;
+    state: "ready" | "delayed" | "running" | "dead" | "completed" | "cancelled";
+    /** null after its end */
+    payload: unknown;
+    payloadBase64?: string;
+    /** of a completed one */
+    result: unknown;
+    resultBase64?: string;
+    error: string | null;
+    worker: string | null;
+    attempts: number;
+    attemptsMax: number;
+    addedAt: string;
+    dueAt: string | null;
+    claimedAt: string | null;
+    leaseUntil: string | null;
+    endedAt: string | null;
+};
+
+export type JobPage = {
+    items: Job[];
+    nextCursor: string | null;
+};
+
 export type PaymentPage = {
     items: Payment[];
     nextCursor: string | null;
@@ -1161,6 +1260,20 @@ const operations = {
     deleteEmbedding: {"id": "deleteEmbedding", "method": "DELETE", "path": "/v1/embeddings/indexes/{indexId}/vectors/{vectorId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     removeEmbeddings: {"id": "removeEmbeddings", "method": "POST", "path": "/v1/embeddings/indexes/{indexId}/remove", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     searchEmbeddings: {"id": "searchEmbeddings", "method": "POST", "path": "/v1/embeddings/indexes/{indexId}/search", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listQueues: {"id": "listQueues", "method": "GET", "path": "/v1/queues", "query": ["limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    getQueue: {"id": "getQueue", "method": "GET", "path": "/v1/queues/{queue}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    addJobs: {"id": "addJobs", "method": "POST", "path": "/v1/queues/{queue}/jobs", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    listJobs: {"id": "listJobs", "method": "GET", "path": "/v1/queues/{queue}/jobs", "query": ["state", "limit", "cursor"], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    getJob: {"id": "getJob", "method": "GET", "path": "/v1/queues/{queue}/jobs/{jobId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    cancelJob: {"id": "cancelJob", "method": "DELETE", "path": "/v1/queues/{queue}/jobs/{jobId}", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    claimJobs: {"id": "claimJobs", "method": "POST", "path": "/v1/queues/{queue}:claim", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    completeJob: {"id": "completeJob", "method": "POST", "path": "/v1/queues/{queue}/jobs/{jobId}:complete", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    failJob: {"id": "failJob", "method": "POST", "path": "/v1/queues/{queue}/jobs/{jobId}:fail", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    renewJob: {"id": "renewJob", "method": "POST", "path": "/v1/queues/{queue}/jobs/{jobId}:heartbeat", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    pauseQueue: {"id": "pauseQueue", "method": "POST", "path": "/v1/queues/{queue}:pause", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    resumeQueue: {"id": "resumeQueue", "method": "POST", "path": "/v1/queues/{queue}:resume", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    drainQueue: {"id": "drainQueue", "method": "POST", "path": "/v1/queues/{queue}:drain", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
+    retryJobs: {"id": "retryJobs", "method": "POST", "path": "/v1/queues/{queue}:retry", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": false},
     getOpenApi: {"id": "getOpenApi", "method": "GET", "path": "/openapi.json", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": true},
     getHealth: {"id": "getHealth", "method": "GET", "path": "/healthz", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": true},
     getReadiness: {"id": "getReadiness", "method": "GET", "path": "/readyz", "query": [], "headers": {}, "keyed": false, "positioned": false, "open": true},
@@ -2206,6 +2319,186 @@ export class Api extends Caller {
         items: Embedding[];
         method: "exact" | "graph";
     }>(operations.searchEmbeddings, input, options);
+    }
+
+    /** All queues to which something was added, by name */
+    listQueues(input: {
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        } = {}, options?: CallOptions): Promise<QueuePage> {
+        return this.call<QueuePage>(operations.listQueues, input, options);
+    }
+
+    /** All of listQueues's pages, fetched as they are read. */
+    allQueues(input: {
+            limit?: number;
+        } = {}, options?: CallOptions): AsyncGenerator<Queue, void, undefined> {
+        return this.all<Queue>(operations.listQueues, input, options);
+    }
+
+    /** What a queue holds, and what it has done */
+    getQueue(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+        }, options?: CallOptions): Promise<Queue> {
+        return this.call<Queue>(operations.getQueue, input, options);
+    }
+
+    /** Adds up to 1000 jobs, all or none */
+    addJobs(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            body: AddJobs;
+        }, options?: CallOptions): Promise<AddedJobs> {
+        return this.call<AddedJobs>(operations.addJobs, input, options);
+    }
+
+    /** Jobs of a state */
+    listJobs(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            /** completed and cancelled are one list, of those that have ended */
+            state?: "ready" | "delayed" | "running" | "dead" | "completed" | "cancelled";
+            limit?: number;
+            /** nextCursor of the page before */
+            cursor?: string;
+        }, options?: CallOptions): Promise<JobPage> {
+        return this.call<JobPage>(operations.listJobs, input, options);
+    }
+
+    /** All of listJobs's pages, fetched as they are read. */
+    allJobs(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            /** completed and cancelled are one list, of those that have ended */
+            state?: "ready" | "delayed" | "running" | "dead" | "completed" | "cancelled";
+            limit?: number;
+        }, options?: CallOptions): AsyncGenerator<Job, void, undefined> {
+        return this.all<Job>(operations.listJobs, input, options);
+    }
+
+    /** A job, also after its end as long as its outcome is kept */
+    getJob(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            jobId: string;
+        }, options?: CallOptions): Promise<Job> {
+        return this.call<Job>(operations.getJob, input, options);
+    }
+
+    /** Cancels a job, whatever its state; who runs it learns it at its next heartbeat */
+    cancelJob(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            jobId: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.cancelJob, input, options);
+    }
+
+    /** Takes jobs to work on; waits for a first one. Each is its taker's until its lease ends */
+    claimJobs(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            body?: {
+            limit?: number;
+            leaseMs?: number;
+            waitMs?: number;
+            /** who works, for people; without one the caller */
+            worker?: string;
+        };
+        }, options?: CallOptions): Promise<ClaimedJobs> {
+        return this.call<ClaimedJobs>(operations.claimJobs, input, options);
+    }
+
+    /** The run has succeeded; sent again with the same token it is known. 409 if the run is not the caller's any more */
+    completeJob(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            jobId: string;
+            body: {
+            /** as the claim gave it */
+            token: string;
+            /** any JSON */
+            result?: unknown;
+        };
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.completeJob, input, options);
+    }
+
+    /** The run has failed. 409 if it is not the caller's any more */
+    failJob(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            jobId: string;
+            body: {
+            /** as the claim gave it */
+            token: string;
+            error: string;
+            /** tried again by the job's backoff; a dead letter at once; given back as if it had not begun */
+            after?: "retry" | "dead" | "release";
+            /** instead of the backoff */
+            retryInMs?: number;
+        };
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.failJob, input, options);
+    }
+
+    /** Renews the lease, from now. 409 if the run is not the caller's any more */
+    renewJob(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            jobId: string;
+            body: {
+            /** as the claim gave it */
+            token: string;
+            leaseMs?: number;
+        };
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.renewJob, input, options);
+    }
+
+    /** Gives out no more jobs; adds go on */
+    pauseQueue(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.pauseQueue, input, options);
+    }
+
+    /** Gives out jobs again */
+    resumeQueue(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+        }, options?: CallOptions): Promise<void> {
+        return this.call<void>(operations.resumeQueue, input, options);
+    }
+
+    /** Removes what is ready or delayed */
+    drainQueue(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+        }, options?: CallOptions): Promise<{
+        removed: number;
+    }> {
+        return this.call<{
+        removed: number;
+    }>(operations.drainQueue, input, options);
+    }
+
+    /** Makes dead letters ready again, with all their attempts; those of the ids, or all */
+    retryJobs(input: {
+            /** those whose name begins with netbuild and a colon are NetBuild's own */
+            queue: string;
+            body?: {
+            ids?: string[];
+        };
+        }, options?: CallOptions): Promise<{
+        retried: number;
+    }> {
+        return this.call<{
+        retried: number;
+    }>(operations.retryJobs, input, options);
     }
 
     /** This document */

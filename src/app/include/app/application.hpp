@@ -18,7 +18,9 @@ struct Roles {
     bool sync = true;
     bool api = true;
     bool realtime = true;
-    /// "sync,api"; jobs has nothing to do so far and is accepted. invalid_argument.
+    /// NetBuild's own jobs: scheduled and asked for verifies, what has expired.
+    bool jobs = true;
+    /// "sync,api". invalid_argument.
     [[nodiscard]] static result<Roles> parse(std::string_view text);
 };
 

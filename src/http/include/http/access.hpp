@@ -24,7 +24,7 @@ enum class Domain : unsigned char {
 /// Who may what: one line a route.
 struct Rule {
     std::string_view method;
-    /// Segments; {name} stands for any one.
+    /// Segments; {name} stands for any one, {name}:verb for any that ends so.
     std::string_view path;
     Who who = Who::token;
     Role least = Role::viewer;

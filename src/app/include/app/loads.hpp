@@ -6,7 +6,7 @@
 
 #include "app/application.hpp"
 
-namespace netbuild::cli {
+namespace netbuild::app {
 
 /// What a worker is asked to load anew: everything, or what is named.
 struct LoadWish {
@@ -18,6 +18,10 @@ struct LoadWish {
 /// Asks whichever worker has the stream, by a message in the WAL, and waits until it is done; a bar
 /// shows how far it is. Process instances loaded. unavailable: no worker takes it; what was asked
 /// for stands in the WAL and is served when one starts.
-awaitable<result<std::uint64_t>> load_and_wait(app::Application& application, LoadWish wish);
+awaitable<result<std::uint64_t>> load_and_wait(Application& application, LoadWish wish);
 
-} // namespace netbuild::cli
+/// What a job of `netbuild:resync` does: payload {} loads everything, {"instances": [ID…]} those
+/// process instances. How many, as JSON.
+awaitable<result<std::string>> load_as_job(Application& application, std::string payload);
+
+} // namespace netbuild::app

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "load_client.hpp"
+#include "app/loads.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
+#include "ports/collection.hpp"
 #include "postgres/connection.hpp"
 #include "sync/load_request.hpp"
 #include "telemetry/progress_bar.hpp"
+#include "wire/json.hpp"
 
-namespace netbuild::cli {
+namespace netbuild::app {
 namespace {
 
 constexpr std::chrono::milliseconds look_interval{100};
 /// A worker that streams sees a request within milliseconds; one that starts needs longer.
 constexpr std::chrono::seconds taken_within{30};
 
-awaitable<result<std::string>> ask(app::Application& application, sync::LoadRequest request) {
+awaitable<result<std::string>> ask(Application& application, sync::LoadRequest request) {
     const auto& configuration = application.configuration();
     CO_TRY(auto connection,
            co_await postgres::Connection::connect(application.executor(), application.clock(),
-                                                  app::postgres_options(configuration)));
+                                                  postgres_options(configuration)));
     CO_TRY(const auto lsn, co_await connection->query({"select pg_current_wal_insert_lsn()"}));
     request.slot = configuration.text("engine.slot");
     request.load.id = fmt::format("resync-{}", lsn.text(0, 0)); // one a place in the WAL
@@ -30,7 +32,7 @@ awaitable<result<std::string>> ask(app::Application& application, sync::LoadRequ
     co_return std::move(request.load.id);
 }
 
-awaitable<result<std::uint64_t>> follow(app::Application& application, std::string engine,
+awaitable<result<std::uint64_t>> follow(Application& application, std::string engine,
                                         std::string id) {
     Clock& clock = application.clock();
     ProgressBar bar("load " + id, "process instances", clock.monotonic());
@@ -63,8 +65,8 @@ awaitable<result<std::uint64_t>> follow(app::Application& application, std::stri
 
 } // namespace
 
-awaitable<result<std::uint64_t>> load_and_wait(app::Application& application, LoadWish wish) {
-    CO_TRY(const auto options, app::pipeline_options(application.configuration()));
+awaitable<result<std::uint64_t>> load_and_wait(Application& application, LoadWish wish) {
+    CO_TRY(const auto options, pipeline_options(application.configuration()));
     std::uint64_t loaded = 0;
     std::size_t next = 0;
     do {
@@ -84,4 +86,21 @@ awaitable<result<std::uint64_t>> load_and_wait(app::Application& application, Lo
     co_return loaded;
 }
 
-} // namespace netbuild::cli
+awaitable<result<std::string>> load_as_job(Application& application, std::string payload) {
+    if (application.configuration().text("engine.source") != "wal")
+        co_return fail(ErrorCode::unsupported,
+                       "a load reads the engine's database: engine.source must be wal");
+    constexpr Field fields[] = {{.name = "instances", .type = FieldType::list}};
+    CO_TRY(const Value sent, parse_json(payload));
+    CO_TRY(const Object body, read_body(fields, sent));
+    LoadWish wish;
+    if (const Value* instances = body.find("instances")) {
+        for (const Value& instance : *instances->get_if<Array>())
+            wish.instances.emplace_back(instance.string_or());
+        wish.all = false;
+    }
+    CO_TRY(const std::uint64_t loaded, co_await load_and_wait(application, std::move(wish)));
+    co_return to_json(Object{{"instances", static_cast<std::int64_t>(loaded)}});
+}
+
+} // namespace netbuild::app
