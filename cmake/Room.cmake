@@ -70,7 +70,8 @@ function(netbuild_test name)
     set(properties LABELS ${labels} TIMEOUT ${TEST_TIMEOUT_S})
     if(TEST_SERVERS)
         list(APPEND properties FIXTURES_REQUIRED servers ENVIRONMENT
-             "NETBUILD_TEST_PORT_BASE=${NETBUILD_TEST_PORT_BASE}\\;NETBUILD_TEST_STACK=${PROJECT_BINARY_DIR}/stack")
+             "NETBUILD_TEST_PORT_BASE=${NETBUILD_TEST_PORT_BASE}" ENVIRONMENT_MODIFICATION
+             "NETBUILD_TEST_STACK=set:${PROJECT_BINARY_DIR}/stack")
     endif()
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
                          PROPERTIES ${properties})

@@ -410,16 +410,17 @@ awaitable<result<void>> Application::serve(Roles roles) {
                          conversations, token ? &auth : nullptr);
     if (realtime) sources.realtime = &*realtime;
     sources.rate_limits = &toolkit.rate_limits();
-    http::Routes routes(
-        {queries(), model, impl.clock,
-         [this, &sources] { return cached_status(sources, impl_->capturing); },
-         [this] {
-             return unready_reasons(impl_->store_health, impl_->bus_health, impl_->progress,
-                                    impl_->capturing);
-         },
-         [&] { return metrics.text() + toolkit.metrics(); }, token ? &auth : nullptr, impl.documents_bus.get(),
-         [this] { return impl_->record_progress.published; }, &events.feed,
-         impl.configuration.duration("realtime.recheck"), &toolkit.rate_limits().limits()});
+    http::Routes routes({queries(), model, impl.clock,
+                         [this, &sources] { return cached_status(sources, impl_->capturing); },
+                         [this] {
+                             return unready_reasons(impl_->store_health, impl_->bus_health,
+                                                    impl_->progress, impl_->capturing);
+                         },
+                         [&] { return metrics.text() + toolkit.metrics(); },
+                         token ? &auth : nullptr, impl.documents_bus.get(),
+                         [this] { return impl_->record_progress.published; }, &events.feed,
+                         impl.configuration.duration("realtime.recheck"),
+                         &toolkit.rate_limits().limits()});
     auth.add_to(routes);
     member_routes.add_to(routes);
     domain_routes.add_to(routes);
