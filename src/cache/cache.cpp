@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -38,6 +39,8 @@ struct Core::Flight {
     std::vector<LocalTagPtr> tags;
     /// Their changes when the store was last read.
     std::vector<std::uint64_t> changes;
+    /// The changes that `outcome` has.
+    std::vector<std::uint64_t> outcome_changes;
     /// The store said that the key changed since it was last read.
     bool touched = false;
     std::optional<result<Loaded<void>>> outcome;
@@ -176,11 +179,18 @@ awaitable<result<Loaded<void>>> Core::get(std::string key, std::vector<std::stri
     // What this caller must not miss: all that this process knew when it asked.
     const std::uint64_t arrived = flight_count_;
     std::vector<LocalTagPtr> held;
+    std::vector<std::uint64_t> changes;
     Position outdated;
     for (const std::string& name : full.tags) {
         held.push_back(tag(name));
+        changes.push_back(held.back()->changes);
         outdated = std::max(outdated, held.back()->outdated);
     }
+    const auto has_all = [&](const Flight& flight) {
+        return (*flight.outcome)->position >= outdated &&
+               std::equal(changes.begin(), changes.end(), flight.outcome_changes.begin(),
+                          flight.outcome_changes.end(), std::less_equal<>());
+    };
     bool joined = false;
     while (true) {
         if (stopping_) co_return fail(ErrorCode::cancelled, "cache " + options_.name);
@@ -191,6 +201,10 @@ awaitable<result<Loaded<void>>> Core::get(std::string key, std::vector<std::stri
             flight = start(full, loader, at_least, false);
         } else {
             flight = running->second;
+            if (flight->outcome && !*flight->outcome) { // it failed before this caller asked
+                CO_TRY_VOID(co_await landed(flight));
+                continue;
+            }
             if (!std::exchange(joined, true)) ++counters_.joined;
         }
         while (!flight->outcome)
@@ -204,8 +218,7 @@ awaitable<result<Loaded<void>>> Core::get(std::string key, std::vector<std::stri
             }
             co_return outcome.error();
         }
-        if (recent(outcome->position, at_least) &&
-            (outcome->position >= outdated || flight->number > arrived))
+        if (recent(outcome->position, at_least) && (flight->number > arrived || has_all(*flight)))
             co_return *outcome;
         if (own)
             co_return fail(ErrorCode::not_yet_consistent,
@@ -242,6 +255,7 @@ Core::FlightPtr Core::start(CacheKey key, Loader loader, Position at_least, bool
 void Core::end(Flight& flight, result<Loaded<void>> outcome) {
     if (flight.outcome) return;
     flight.outcome.emplace(std::move(outcome));
+    flight.outcome_changes = flight.changes;
     flight.changed.notify_all();
 }
 
@@ -407,10 +421,15 @@ awaitable<void> Core::load(Flight& flight, const CacheStore::Seen* seen, std::st
         co_return;
     }
     // Read back: the store tells of changes to what was read only.
-    flight.mark();
-    auto back = co_await store_.read(flight.key);
-    if (back && valid(flight, *back) && back->record->position == loaded->position)
+    // Twice, for that our own write changed it may be told only now.
+    for (int tries = 0; tries < 2; ++tries) {
+        flight.mark();
+        const auto back = co_await store_.read(flight.key);
+        if (!back || !valid(flight, *back) || back->record->position != loaded->position) break;
+        if (flight.touched) continue;
         keep(flight, *back, std::move(loaded->value));
+        break;
+    }
 }
 
 void Core::outdate(const std::string& name, Position position) {

@@ -109,7 +109,9 @@ TEST_F(CacheInTrouble, redis_away_is_answered_from_the_source_and_nothing_is_ser
     // What was outdated meanwhile is outdated for others too, when it is back.
     cache.outdate("t", {50, 0});
     redis.start(0);
-    redis.until(0, "get 'netbuild:cache:texts:t:{t}'", " 50-0");
+    nodes.until([&] {
+        return redis.ask(0, "get 'netbuild:cache:texts:t:{t}'").find(" 50-0") != std::string::npos;
+    });
     source.position = {50, 0};
     settle();
 }
