@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "byte_stream.hpp"
+#include "realtime/byte_stream.hpp"
 #include "engine.hpp"
 #include "http_reader.hpp"
 #include "wire/websocket_frame.hpp"
