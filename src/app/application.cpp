@@ -435,14 +435,18 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::Server::Options listener{
         .host = impl.configuration.text("http.host"),
         .port = static_cast<std::uint16_t>(impl.configuration.integer("http.port")),
+        .tls = {impl.configuration.text("http.tls_certificate"),
+                impl.configuration.text("http.tls_key")},
         .connections_max =
             static_cast<std::size_t>(impl.configuration.integer("http.connections_max")),
         .head_timeout = impl.configuration.duration("http.head_timeout")};
     if (realtime) realtime->take_from(listener);
+    const std::string_view scheme = listener.tls.empty() ? "http" : "https";
     http::Server server(impl.executor, std::move(listener), routes);
     if (roles.api || roles.realtime) {
         CO_TRY_VOID(server.listen());
-        log::info("listening on http://{}:{}", impl.configuration.text("http.host"), server.port());
+        log::info("listening on {}://{}:{}", scheme, impl.configuration.text("http.host"),
+                  server.port());
         tasks.spawn("http", server.run());
         tasks.spawn("engine events", events.feed.follow_engine());
         tasks.spawn("own events", events.feed.follow_documents());

@@ -74,6 +74,10 @@ constexpr SettingInfo all_settings[] = {
     {"camunda.timeout", duration, "10s", "", false, "", ""},
     {"http.host", text, "127.0.0.1", "", false, "", "the address to listen on"},
     {"http.port", integer, "8080", "", false, "", ""},
+    {"http.tls_certificate", text, "", "", false, "",
+     "PEM file, the certificate first, then those that lead to its authority; with tls_key: "
+     "https:// and wss:// only"},
+    {"http.tls_key", text, "", "", false, "", "PEM file of the certificate's key"},
     {"http.auth", text, "token", "", false, "token|none",
      "who may ask: whoever has a token, or (on loopback only) anybody"},
     {"http.connections_max", integer, "1024", "", false, "", ""},
@@ -347,6 +351,10 @@ result<void> load_file(const std::string& file, Configuration& configuration) {
 
 } // namespace
 
+bool is_loopback(std::string_view host) noexcept {
+    return host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
 result<Configuration> Configuration::load(const std::string& file, const Environment& environment,
                                           const Flags& flags) {
     Configuration configuration;
@@ -382,9 +390,14 @@ result<Configuration> Configuration::load(const std::string& file, const Environ
         return bad(fmt::format("engine.source ({}): wal needs postgres.host (POSTGRES_HOST)",
                                configuration.at("engine.source").source));
     }
+    if (configuration.has("http.tls_certificate") != configuration.has("http.tls_key")) {
+        const bool certificate = configuration.has("http.tls_certificate");
+        const std::string_view key = certificate ? "http.tls_certificate" : "http.tls_key";
+        return bad(fmt::format("{} ({}): it needs {} too", key, configuration.at(key).source,
+                               certificate ? "http.tls_key" : "http.tls_certificate"));
+    }
     const std::string& host = configuration.text("http.host");
-    if (configuration.text("http.auth") == "none" && !host.starts_with("127.") && host != "::1" &&
-        host != "localhost") {
+    if (configuration.text("http.auth") == "none" && !is_loopback(host)) {
         return bad(fmt::format(
             "http.host ({}): {} is not loopback, and http.auth is \"none\": with \"token\" it may "
             "be any address",

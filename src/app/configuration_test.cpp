@@ -66,6 +66,10 @@ TEST_F(ConfigurationFile, a_mistake_names_the_key_the_file_and_the_line) {
     EXPECT_NE(message("[http]\nauth = \"none\"\nhost = \"0.0.0.0\"\n").find("not loopback"),
               std::string::npos);
     EXPECT_TRUE(load("[http]\nhost = \"0.0.0.0\"\n").has_value()); // with tokens it may be any
+    EXPECT_NE(message("[http]\ntls_key = \"k\"\n").find(":2): it needs http.tls_certificate too"),
+              std::string::npos);
+    EXPECT_NE(message("[http]\ntls_certificate = \"c\"\n").find(":2): it needs http.tls_key too"),
+              std::string::npos);
     EXPECT_NE(message("[realtime]\nadapter = \"redis\"\n").find("needs redis.url (REDIS_URL)"),
               std::string::npos);
     EXPECT_NE(message("[realtime]\nadapter_key = \"a{b}\"\n").find("realtime.adapter_key"),

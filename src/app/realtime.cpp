@@ -185,9 +185,9 @@ Realtime::~Realtime() = default;
 void Realtime::take_from(http::Server::Options& options) {
     options.taken_path = options_.server.engine.path;
     options.taken_body_bytes_max = options_.server.engine.payload_bytes_max;
-    options.take = [this](asio::ip::tcp::socket socket, realtime::HttpRequest request,
-                          std::string after) {
-        gateway_->server().take(std::move(socket), std::move(request), std::move(after));
+    options.take = [this](std::unique_ptr<realtime::ByteStream> stream,
+                          realtime::HttpRequest request, std::string after) {
+        gateway_->server().take(std::move(stream), std::move(request), std::move(after));
     };
 }
 

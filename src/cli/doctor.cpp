@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "http/tls_identity.hpp"
 #include "postgres/slot_watch.hpp"
 #include "redis/redis_bus.hpp"
 #include "sync/pipeline.hpp"
@@ -168,6 +169,42 @@ awaitable<result<void>> check_redis(app::Application& application, Findings& fin
     co_return result<void>{};
 }
 
+void check_listener(const app::Configuration& configuration, std::int64_t now_s,
+                    Findings& findings) {
+    constexpr std::int64_t day_s = 24 * 60 * 60, soon_days = 14;
+    const http::TlsFiles files{configuration.text("http.tls_certificate"),
+                               configuration.text("http.tls_key")};
+    if (files.empty()) {
+        const std::string& host = configuration.text("http.host");
+        if (app::is_loopback(host)) return ok(findings, "http", "on loopback, without TLS");
+        findings.push_back(
+            {"http", "warning", host + " without TLS: tokens and data can be read on the way",
+             "set [http] tls_certificate and tls_key, or listen on loopback behind a proxy"});
+        return;
+    }
+    const auto identity = http::TlsIdentity::load(files);
+    if (!identity) {
+        findings.push_back({"http", "error", identity.error().detail(),
+                            "netbuild serve must read both files, and they must be a pair"});
+        return;
+    }
+    constexpr std::string_view renew =
+        "renew the certificate: netbuild serve takes a file that changed by itself";
+    const auto days = (identity->valid_until_s() - now_s) / day_s;
+    if (now_s >= identity->valid_until_s()) {
+        findings.push_back({"http", "error", "the certificate has expired", std::string(renew)});
+    } else if (now_s < identity->valid_from_s()) {
+        findings.push_back({"http", "error", "the certificate is not valid yet",
+                            "check this machine's clock, or wait"});
+    } else if (days < soon_days) {
+        findings.push_back({"http", "warning",
+                            fmt::format("the certificate expires in {} days", days),
+                            std::string(renew)});
+    } else {
+        ok(findings, "http", fmt::format("TLS, the certificate is good for {} days", days));
+    }
+}
+
 void add_outcome(Findings& findings, std::string check, const result<void>& outcome,
                  std::string mend) {
     if (outcome) {
@@ -190,6 +227,7 @@ awaitable<result<void>> doctor(app::Application& application, bool json) {
             findings.push_back({"redis", "warning", checked.error().message(), {}});
         }
     }
+    check_listener(configuration, application.clock().utc_us() / 1'000'000, findings);
     if (configuration.text("engine.source") == "wal") {
         const auto checked = co_await check_postgres(application, findings);
         add_outcome(findings, "postgres", checked,

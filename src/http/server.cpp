@@ -13,6 +13,7 @@
 #include "problem.hpp"
 #include "runtime/task_group.hpp"
 #include "telemetry/log.hpp"
+#include "tls_connection.hpp"
 #include "wire/percent.hpp"
 
 namespace netbuild::http {
@@ -45,9 +46,30 @@ std::string lower_case(std::string_view text) {
     return out;
 }
 
+// What TCP and TLS do not do alike.
+void shutdown_send(beast::tcp_stream& stream) {
+    boost::system::error_code ignored;
+    stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+}
+void shutdown_send(TlsConnection& stream) { stream.shutdown_send(); }
+auto discard_some(beast::tcp_stream& stream, asio::mutable_buffer buffer) {
+    return stream.async_read_some(asio::mutable_buffer(buffer), as_result);
+}
+auto discard_some(TlsConnection& stream, asio::mutable_buffer buffer) {
+    return stream.async_discard_some(buffer, as_result);
+}
+std::unique_ptr<realtime::ByteStream> release(beast::tcp_stream& stream) {
+    stream.expires_never();
+    return realtime::tcp_stream(stream.release_socket());
+}
+std::unique_ptr<realtime::ByteStream> release(TlsConnection& stream) {
+    return realtime::tls_stream(stream.release());
+}
+
+template <class Connection>
 class ConnectionStream final : public Stream {
 public:
-    ConnectionStream(beast::tcp_stream& stream, Clock::duration timeout)
+    ConnectionStream(Connection& stream, Clock::duration timeout)
         : stream_(stream), timeout_(timeout) {}
     awaitable<result<void>> write(std::string bytes) override {
         stream_.expires_after(timeout_);
@@ -57,7 +79,7 @@ public:
     }
 
 private:
-    beast::tcp_stream& stream_;
+    Connection& stream_;
     Clock::duration timeout_;
 };
 
@@ -74,6 +96,10 @@ public:
           }) {}
 
     result<void> listen() {
+        if (!options_.tls.empty()) {
+            TRY(TlsIdentity loaded, TlsIdentity::load(options_.tls));
+            identity_.emplace(std::move(loaded));
+        }
         boost::system::error_code ec;
         const auto address =
             asio::ip::make_address(options_.host == "localhost" ? "127.0.0.1" : options_.host, ec);
@@ -108,14 +134,35 @@ public:
             }
             if (connections_.size() >= options_.connections_max) continue; // closes it
             socket.set_option(tcp::no_delay(true), ec);
-            connections_.spawn("connection", serve(beast::tcp_stream(std::move(socket))));
+            if (identity_) {
+                connections_.spawn("connection", serve_tls(TlsConnection(std::move(socket))));
+            } else {
+                connections_.spawn("connection", serve(beast::tcp_stream(std::move(socket))));
+            }
         }
         co_await connections_.stop();
         co_return fail(ErrorCode::cancelled, "http");
     }
 
 private:
-    awaitable<result<void>> serve(beast::tcp_stream stream) {
+    awaitable<result<void>> serve_tls(TlsConnection stream) {
+        stream.expires_after(options_.head_timeout);
+        const auto [ec, none] = co_await stream.async_handshake(*identity_, as_result);
+        if (!ec) co_return co_await serve(std::move(stream));
+        if (ec == beast::error::timeout) co_return result<void>{};
+        if (stream.heard_plain_http()) {
+            constexpr std::string_view answer =
+                "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+                "Content-Length: 30\r\nConnection: close\r\nServer: netbuild\r\n\r\n"
+                "This port takes https:// only\n";
+            co_await stream.async_write_plain(asio::buffer(answer), as_result);
+        }
+        co_await linger(stream);
+        co_return result<void>{};
+    }
+
+    template <class Connection>
+    awaitable<result<void>> serve(Connection stream) {
         beast::flat_buffer buffer;
         bool first = true;
         boost::system::error_code gone;
@@ -144,8 +191,7 @@ private:
             }
             auto message = parser.release();
             if (options_.take && message.target().starts_with(options_.taken_path)) {
-                stream.expires_never();
-                options_.take(stream.release_socket(), to_taken(std::move(message)),
+                options_.take(release(stream), to_taken(std::move(message)),
                               beast::buffers_to_string(buffer.data()));
                 co_return result<void>{};
             }
@@ -168,7 +214,7 @@ private:
                         break;
                     continue;
                 }
-                ConnectionStream out(stream, options_.idle_timeout);
+                ConnectionStream<Connection> out(stream, options_.idle_timeout);
                 std::string text =
                     fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\nCache-Control: no-store\r\n"
                                 "Connection: close\r\nServer: netbuild\r\n",
@@ -189,7 +235,8 @@ private:
     }
 
     /// The beginning of a connection's next request; false: there is none.
-    awaitable<bool> next_bytes(beast::tcp_stream& stream, beast::flat_buffer& buffer) {
+    template <class Connection>
+    awaitable<bool> next_bytes(Connection& stream, beast::flat_buffer& buffer) {
         constexpr std::size_t bytes = 4096;
         stream.expires_after(options_.idle_timeout);
         const auto [ec, size] = co_await stream.async_read_some(buffer.prepare(bytes), as_result);
@@ -199,26 +246,28 @@ private:
 
     /// Ends our side and reads what the client still sends, for a while: a connection that is
     /// closed with unread bytes is reset, and the client would lose our last answer.
-    awaitable<void> linger(beast::tcp_stream& stream) {
+    template <class Connection>
+    awaitable<void> linger(Connection& stream) {
         constexpr std::size_t bytes_max = 64 * 1024 * 1024;
-        boost::system::error_code ignored;
-        stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+        shutdown_send(stream);
         stream.expires_after(std::chrono::seconds(2));
         std::vector<char> piece(64 * 1024);
         for (std::size_t bytes = 0; bytes < bytes_max;) {
-            const auto [ec, size] = co_await stream.async_read_some(asio::buffer(piece), as_result);
+            const auto [ec, size] = co_await discard_some(stream, asio::buffer(piece));
             if (ec) co_return;
             bytes += size;
         }
     }
 
-    awaitable<bool> send(beast::tcp_stream& stream, BeastResponse response) {
+    template <class Connection>
+    awaitable<bool> send(Connection& stream, BeastResponse response) {
         stream.expires_after(options_.idle_timeout);
         const auto [ec, size] = co_await beast::http::async_write(stream, response, as_result);
         co_return !ec;
     }
 
-    awaitable<void> refuse(beast::tcp_stream& stream, boost::system::error_code ec) {
+    template <class Connection>
+    awaitable<void> refuse(Connection& stream, boost::system::error_code ec) {
         ErrorCode code = ErrorCode::invalid_argument;
         std::string detail = "request: " + ec.message();
         if (ec == beast::http::error::body_limit) {
@@ -269,6 +318,7 @@ private:
 
     Options options_;
     Handler& handler_;
+    std::optional<TlsIdentity> identity_;
     tcp::acceptor acceptor_;
     TaskGroup connections_;
 };

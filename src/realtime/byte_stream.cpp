@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "byte_stream.hpp"
+#include "realtime/byte_stream.hpp"
 
 #include <cerrno>
 

@@ -4,9 +4,9 @@
 #include <span>
 #include <string>
 
-#include "byte_stream.hpp"
 #include "engine.hpp"
 #include "http_reader.hpp"
+#include "realtime/byte_stream.hpp"
 #include "wire/websocket_frame.hpp"
 
 namespace netbuild::realtime {

@@ -141,24 +141,25 @@ void Engine::Impl::accept_some() {
     });
 }
 
-std::shared_ptr<Connection> Engine::Impl::adopt(tcp::socket socket) {
+std::shared_ptr<Connection> Engine::Impl::adopt(std::unique_ptr<ByteStream> stream) {
     if (connections_.size() >= options.connections_max) {
         ++counters.refused_full;
         return nullptr; // closes it
     }
     ++counters.accepted;
-    auto connection = std::make_shared<Connection>(*this, tcp_stream(std::move(socket)));
+    auto connection = std::make_shared<Connection>(*this, std::move(stream));
     connections_.emplace(connection.get(), connection);
     counters.connections = connections_.size();
     return connection;
 }
 
 void Engine::Impl::open(tcp::socket socket) {
-    if (const auto connection = adopt(std::move(socket))) connection->start();
+    if (const auto connection = adopt(tcp_stream(std::move(socket)))) connection->start();
 }
 
-void Engine::Impl::take(tcp::socket socket, HttpRequest request, std::string after) {
-    if (const auto connection = adopt(std::move(socket)))
+void Engine::Impl::take(std::unique_ptr<ByteStream> stream, HttpRequest request,
+                        std::string after) {
+    if (const auto connection = adopt(std::move(stream)))
         connection->start_with(std::move(request), std::move(after));
 }
 
@@ -370,9 +371,9 @@ std::uint16_t Engine::port() const {
     error_code ignored;
     return impl_->acceptor.local_endpoint(ignored).port();
 }
-void Engine::take(tcp::socket socket, HttpRequest request, std::string after) {
+void Engine::take(std::unique_ptr<ByteStream> stream, HttpRequest request, std::string after) {
     impl_->accepting = true;
-    impl_->take(std::move(socket), std::move(request), std::move(after));
+    impl_->take(std::move(stream), std::move(request), std::move(after));
 }
 void Engine::stop_accepting() { impl_->stop_accepting(); }
 std::vector<std::shared_ptr<Session>> Engine::sessions() const {

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "byte_stream.hpp"
+#include "realtime/byte_stream.hpp"
 #include "realtime/engine.hpp"
 #include "session.hpp"
 #include "timer_wheel.hpp"
@@ -30,7 +30,7 @@ public:
     ~Impl();
 
     result<void> listen(const std::string& host, std::uint16_t port);
-    void take(asio::ip::tcp::socket socket, HttpRequest request, std::string after);
+    void take(std::unique_ptr<ByteStream> stream, HttpRequest request, std::string after);
     void stop_accepting();
 
     /// Looks at a request's head alone: an answer if the request is refused already.
@@ -64,7 +64,7 @@ private:
     void accept_some();
     void open(asio::ip::tcp::socket socket);
     /// Null: there are too many.
-    std::shared_ptr<Connection> adopt(asio::ip::tcp::socket socket);
+    std::shared_ptr<Connection> adopt(std::unique_ptr<ByteStream> stream);
     void schedule_flush();
     void flush_dirty();
     [[nodiscard]] std::shared_ptr<Session> find(std::string_view sid) const;

@@ -72,10 +72,10 @@ std::uint16_t Server::port() const {
     boost::system::error_code ignored;
     return core_->engine->acceptor.local_endpoint(ignored).port();
 }
-void Server::take(asio::ip::tcp::socket socket, HttpRequest request, std::string after) {
+void Server::take(std::unique_ptr<ByteStream> stream, HttpRequest request, std::string after) {
     if (core_->stopping) return;
     core_->engine->accepting = true;
-    core_->engine->take(std::move(socket), std::move(request), std::move(after));
+    core_->engine->take(std::move(stream), std::move(request), std::move(after));
 }
 
 awaitable<void> Server::stop(Clock::duration time) {

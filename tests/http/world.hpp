@@ -52,10 +52,11 @@ private:
     }
     Server::Options with_gateway(Server::Options options) {
         options.port = 0;
+        if (options.take) return options;
         options.taken_path = "/socket.io/";
         options.taken_body_bytes_max = 1'000'000;
-        options.take = [this](auto socket, realtime::HttpRequest request, std::string after) {
-            behind.gateway.server().take(std::move(socket), std::move(request), std::move(after));
+        options.take = [this](auto stream, realtime::HttpRequest request, std::string after) {
+            behind.gateway.server().take(std::move(stream), std::move(request), std::move(after));
         };
         return options;
     }

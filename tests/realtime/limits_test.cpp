@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients that are slow, silent, too many or too much: limits hold, and nobody else is harmed.
-#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -12,9 +11,6 @@ namespace netbuild::realtime {
 namespace {
 
 const std::string websocket = "/socket.io/?EIO=4&transport=websocket";
-
-/// Of this process, and 0 under a sanitizer, whose allocator is another.
-std::size_t heap_bytes() { return mallinfo2().uordblks; }
 
 void open_files_max() {
     rlimit files{};

@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include <malloc.h>
 #include <sys/socket.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -41,6 +43,9 @@ inline std::string client_frame(unsigned char first, std::string_view payload) {
     return out.append(4, '\0').append(payload);
 }
 
+/// Of this process, and 0 under a sanitizer, whose allocator is another.
+inline std::size_t heap_bytes() { return mallinfo2().uordblks; }
+
 class Loop {
 public:
     asio::io_context context{1};
@@ -66,14 +71,32 @@ public:
     }
 };
 
+/// What a client has between itself and its socket, such as TLS.
+class Layer {
+public:
+    virtual ~Layer() = default;
+    virtual void send(std::string_view bytes) = 0;
+    virtual void receive(std::string_view from_socket) = 0;
+    /// To be taken away.
+    std::string to_socket, received;
+};
+
 /// One TCP connection of a client.
 class Peer {
 public:
-    Peer(Loop& loop, std::uint16_t port) : loop_(loop), socket_(loop.context) {
+    Peer(Loop& loop, std::uint16_t port, std::unique_ptr<Layer> layer = {})
+        : loop_(loop), socket_(loop.context), layer_(std::move(layer)) {
         socket_.connect({asio::ip::make_address("127.0.0.1"), port});
         socket_.non_blocking(true);
+        if (layer_) send({});
     }
     void send(std::string_view bytes) {
+        if (!layer_) return put(bytes);
+        layer_->send(bytes);
+        put(std::exchange(layer_->to_socket, {}));
+    }
+    /// Without the layer.
+    void put(std::string_view bytes) {
         while (!bytes.empty()) {
             boost::system::error_code ec;
             const auto size = socket_.write_some(asio::buffer(bytes), ec);
@@ -93,7 +116,13 @@ public:
             const auto size = socket_.read_some(asio::buffer(buffer), ec);
             if (ec == asio::error::would_block) break;
             if (ec) ended_ = true;
-            received.append(buffer, size);
+            if (!layer_) {
+                received.append(buffer, size);
+                continue;
+            }
+            layer_->receive({buffer, size});
+            received += std::exchange(layer_->received, {});
+            if (!layer_->to_socket.empty()) put(std::exchange(layer_->to_socket, {}));
         }
         return !ended_;
     }
@@ -101,6 +130,7 @@ public:
         return loop_.until([&] { return !read(); }, time);
     }
     void close() { socket_.close(); }
+    void shutdown_send() { socket_.shutdown(asio::socket_base::shutdown_send); }
     void receive_buffer(int bytes) {
         socket_.set_option(asio::socket_base::receive_buffer_size(bytes));
     }
@@ -199,6 +229,7 @@ private:
 
     Loop& loop_;
     asio::ip::tcp::socket socket_;
+    std::unique_ptr<Layer> layer_;
     bool ended_ = false;
 };
 

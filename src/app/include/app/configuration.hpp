@@ -64,6 +64,9 @@ private:
     std::map<std::string, Setting, std::less<>> values_;
 };
 
+/// Only programs of this machine reach a listener there.
+[[nodiscard]] bool is_loopback(std::string_view host) noexcept;
+
 /// "250ms", "30s", "5m", "1h", "7d".
 [[nodiscard]] result<Clock::duration> parse_duration(std::string_view text);
 

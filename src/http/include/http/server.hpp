@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/ip/tcp.hpp>
-
+#include "http/tls_identity.hpp"
+#include "realtime/byte_stream.hpp"
 #include "realtime/http_request.hpp"
 #include "runtime/clock.hpp"
 
@@ -59,18 +59,21 @@ public:
     virtual awaitable<void> stream(Request request, Stream& stream) = 0;
 };
 
-/// HTTP/1.1 with keep-alive, on one executor. What is no HTTP, too large or too slow is answered
-/// with 4xx and the connection ends.
+/// HTTP/1.1 with keep-alive, with TLS or without, on one executor. What is no HTTP, too large or
+/// too slow is answered with 4xx and the connection ends.
 class Server {
 public:
     struct Options {
         std::string host = "127.0.0.1";
         /// 0: one that is free.
         std::uint16_t port = 8080;
+        /// Empty: without TLS.
+        TlsFiles tls = {};
         std::size_t connections_max = 1024;
         std::size_t body_bytes_max = 1024 * 1024;
         std::uint32_t header_bytes_max = 16 * 1024;
-        /// For a request's head, from the connection's or its first byte on.
+        /// For a TLS handshake, and for a request's head, from the connection's or its first byte
+        /// on.
         Clock::duration head_timeout = std::chrono::seconds(10);
         /// For its body, and between requests of a connection.
         Clock::duration idle_timeout = std::chrono::seconds(60);
@@ -78,14 +81,14 @@ public:
         /// connection and the bytes that came after it, and counts as none of ours.
         std::string taken_path = {};
         std::size_t taken_body_bytes_max = 0;
-        std::function<void(asio::ip::tcp::socket socket, realtime::HttpRequest request,
-                           std::string after)>
+        std::function<void(std::unique_ptr<realtime::ByteStream> stream,
+                           realtime::HttpRequest request, std::string after)>
             take = {};
     };
     Server(asio::any_io_executor executor, Options options, Handler& handler);
     ~Server();
 
-    /// unavailable: the address is taken or not ours.
+    /// unavailable: the address is taken or not ours; invalid_configuration: TlsIdentity::load().
     result<void> listen();
     [[nodiscard]] std::uint16_t port() const;
     /// Until cancelled; then no new requests are taken and open ones end.

@@ -9,6 +9,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "realtime/byte_stream.hpp"
 #include "realtime/http_request.hpp"
 #include "runtime/clock.hpp"
 
@@ -83,7 +84,7 @@ public:
     [[nodiscard]] std::uint16_t port() const;
     /// A connection that another server accepted, with the request it read for `path` and what came
     /// after it. It ends with its answer, unless it becomes a WebSocket.
-    void take(asio::ip::tcp::socket socket, HttpRequest request, std::string after);
+    void take(std::unique_ptr<ByteStream> stream, HttpRequest request, std::string after);
 
     /// No new connections and sessions from now on.
     void stop_accepting();

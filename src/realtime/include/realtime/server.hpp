@@ -47,7 +47,7 @@ public:
     result<void> listen(const std::string& host, std::uint16_t port);
     [[nodiscard]] std::uint16_t port() const;
     /// Of a listener of another's: a request for the path, and the bytes that came after it.
-    void take(asio::ip::tcp::socket socket, HttpRequest request, std::string after);
+    void take(std::unique_ptr<ByteStream> stream, HttpRequest request, std::string after);
     /// Nobody new; then all clients are let go, spread over `time` so that they do not come back to
     /// another node at once; then the adapters stop.
     awaitable<void> stop(Clock::duration time);
