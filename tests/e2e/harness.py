@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -86,12 +87,18 @@ def quickest(what, seconds_max, attempt, attempts=3):
 
 
 class Json:
-    """JSON over one HTTP connection; opened again when it was closed."""
+    """JSON over one HTTP connection; opened again when it was closed. https: trusts the authority in the file `ca` only."""
 
-    def __init__(self, url):
+    def __init__(self, url, ca=None):
         parts = urllib.parse.urlsplit(url)
         self.address, self.base = (parts.hostname, parts.port), parts.path
+        self.tls = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
         self.connection = None
+
+    def connect(self):
+        if self.tls:
+            return http.client.HTTPSConnection(*self.address, timeout=60, context=self.tls)
+        return http.client.HTTPConnection(*self.address, timeout=60)
 
     def request(self, method, path, body=None, headers=None, raw=None):
         headers = dict(headers or {})
@@ -102,7 +109,7 @@ class Json:
         for attempt in (1, 2):
             try:
                 if self.connection is None:
-                    self.connection = http.client.HTTPConnection(*self.address, timeout=60)
+                    self.connection = self.connect()
                 self.connection.request(method, self.base + path, data, headers)
                 answer = self.connection.getresponse()
                 content = answer.read()
@@ -225,14 +232,21 @@ class Netbuild:
 
 
 class EmbeddedServer:
-    """netbuild serve on its embedded default, with a folder of its own; `settings` are NETBUILD_ variables."""
+    """netbuild serve on its embedded default, with a folder of its own; `settings` are NETBUILD_ variables. `tls`: with a
+    certificate of its own, for localhost, which is its authority too (`ca`)."""
 
-    def __init__(self, name, *arguments, **settings):
+    def __init__(self, name, *arguments, tls=False, **settings):
         self.arguments = arguments
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"netbuild-{name}-"))
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.api = Json(self.url)
+        self.url, self.ca = f"http://127.0.0.1:{self.port}", None
+        if tls:
+            self.url, self.ca = f"https://localhost:{self.port}", str(self.folder / "cert.pem")
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", self.folder / "key.pem",
+                            "-out", self.ca], check=True, capture_output=True)
+            settings.update(HTTP_TLS_CERTIFICATE=self.ca, HTTP_TLS_KEY=self.folder / "key.pem")
+        self.api = Json(self.url, self.ca)
         self.environment = {"PATH": os.environ["PATH"], "NETBUILD_HTTP_PORT": str(self.port), "NETBUILD_STORE_PATH": str(self.folder),
                             **{f"NETBUILD_{key}": str(value) for key, value in settings.items()}}
         self.process = None
