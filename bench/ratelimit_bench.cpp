@@ -116,7 +116,7 @@ int run_ratelimit(const Arguments& arguments) {
     return 0;
 }
 
-/// --seconds S --keys K: whole answers of the gate for keys that are denied.
+/// --seconds S --keys K: how long a key is denied, for keys that are: hash, look-up and clock.
 int run_ratelimit_local(const Arguments& arguments) {
     asio::io_context context(1);
     SystemClock clock;
