@@ -37,27 +37,76 @@ std::uint16_t crc16(std::string_view bytes) {
 
 result<std::optional<Reply>> Parser::next() {
     if (buffer_.size() - begin_ < needed_) return std::optional<Reply>();
-    std::size_t at = begin_;
-    Reply reply;
+    const auto bad = [this](std::size_t at) {
+        return fail(ErrorCode::corrupt, fmt::format("RESP: no reply at byte {}", at - begin_));
+    };
     needed_ = 0;
-    switch (parse(at, reply, 0)) {
+    switch (scan()) {
     case Outcome::whole:
         break;
     case Outcome::incomplete:
         if (buffer_.size() - begin_ > limits_.reply_bytes_max || needed_ > limits_.reply_bytes_max)
             return fail(ErrorCode::corrupt, "RESP: a reply past the limit");
         // What is read is let go of when there is no whole reply in front of it.
+        scanned_ -= begin_;
         buffer_.erase(0, std::exchange(begin_, 0));
         return std::optional<Reply>();
     case Outcome::bad:
-        return fail(ErrorCode::corrupt, fmt::format("RESP: no reply at byte {}", at - begin_));
+        return bad(scanned_);
     }
-    begin_ = at;
+    std::size_t at = begin_;
+    Reply reply;
+    if (parse(at, reply, 0) != Outcome::whole) return bad(at);
+    begin_ = scanned_ = at;
     if (begin_ == buffer_.size()) {
         buffer_.clear();
-        begin_ = 0;
+        begin_ = scanned_ = 0;
     }
     return std::optional<Reply>(std::move(reply));
+}
+
+Parser::Outcome Parser::scan() {
+    while (true) {
+        if (missing_.size() > static_cast<std::size_t>(limits_.depth_max)) return Outcome::bad;
+        std::size_t at = scanned_, elements = 0;
+        if (const auto outcome = scan_item(at, elements); outcome != Outcome::whole) return outcome;
+        scanned_ = at;
+        if (elements > 0) {
+            missing_.push_back(elements);
+            continue;
+        }
+        while (!missing_.empty() && --missing_.back() == 0)
+            missing_.pop_back();
+        if (missing_.empty()) return Outcome::whole;
+    }
+}
+
+/// `elements`: how many follow that belong to it.
+Parser::Outcome Parser::scan_item(std::size_t& at, std::size_t& elements) {
+    if (at >= buffer_.size()) return Outcome::incomplete;
+    const char kind = buffer_[at++];
+    std::string_view text;
+    if (const auto outcome = line(at, text); outcome != Outcome::whole) return outcome;
+    const bool blob = kind == '$' || kind == '!' || kind == '=';
+    const bool pairs = kind == '%' || kind == '|';
+    if (!blob && !pairs && kind != '*' && kind != '~' && kind != '>') return Outcome::whole;
+    if (text == "-1" && !pairs) return Outcome::whole;
+    std::int64_t number = 0;
+    if (!to_number(text, number) || number < 0) return Outcome::bad;
+    const auto size = static_cast<std::size_t>(number);
+    if (!blob) {
+        const std::size_t times = pairs ? 2 : 1;
+        if (size > limits_.elements_max / times) return Outcome::bad;
+        elements = size * times + (kind == '|' ? 1 : 0); // attributes are of the reply after them
+        return Outcome::whole;
+    }
+    if (size > limits_.text_bytes_max) return Outcome::bad;
+    if (buffer_.size() - at < size + 2) {
+        needed_ = at - begin_ + size + 2;
+        return Outcome::incomplete;
+    }
+    at += size + 2;
+    return Outcome::whole;
 }
 
 Parser::Outcome Parser::line(std::size_t& at, std::string_view& text) {

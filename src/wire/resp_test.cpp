@@ -90,6 +90,25 @@ TEST(Resp, replies_that_come_together_are_given_one_by_one) {
     EXPECT_EQ(text_of(**last), "tabc");
 }
 
+TEST(Resp, a_large_reply_in_many_pieces_is_looked_at_once) {
+    std::string bytes = "*400\r\n";
+    for (int i = 0; i < 400; ++i)
+        bytes += "*2\r\n:1\r\n$10000\r\n" + std::string(10'000, 'x') + "\r\n";
+    Parser parser;
+    std::optional<Reply> whole;
+    for (std::string_view rest = bytes; !rest.empty();) {
+        ASSERT_FALSE(whole);
+        parser.feed(rest.substr(0, 100));
+        rest.remove_prefix(std::min<std::size_t>(100, rest.size()));
+        auto reply = parser.next();
+        ASSERT_TRUE(reply);
+        whole = std::move(*reply);
+    }
+    ASSERT_TRUE(whole);
+    ASSERT_EQ(whole->elements.size(), 400u);
+    EXPECT_EQ(whole->elements[399].elements[1].text.size(), 10'000u);
+}
+
 TEST(Resp, a_command_is_an_array_of_its_words) {
     EXPECT_EQ(command({"SET", "a key", ""}), "*3\r\n$3\r\nSET\r\n$5\r\na key\r\n$0\r\n\r\n");
 }

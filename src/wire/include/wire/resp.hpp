@@ -45,6 +45,10 @@ public:
 
 private:
     enum class Outcome : std::uint8_t { whole, incomplete, bad };
+    /// Whether a whole reply is there. It goes on where it stopped, so that a large one that comes
+    /// in many pieces is not read again from its beginning with each of them.
+    Outcome scan();
+    Outcome scan_item(std::size_t& at, std::size_t& elements);
     Outcome parse(std::size_t& at, Reply& reply, int depth);
     Outcome line(std::size_t& at, std::string_view& text);
     Outcome blob(std::size_t& at, std::string_view length, std::string& text);
@@ -54,6 +58,9 @@ private:
     Limits limits_;
     std::string buffer_;
     std::size_t begin_ = 0;
+    /// Of the reply at begin_: what was looked at, and how many elements are missing at each level.
+    std::size_t scanned_ = 0;
+    std::vector<std::size_t> missing_;
     /// There is no whole reply before so many bytes are there.
     std::size_t needed_ = 0;
 };
