@@ -100,7 +100,9 @@ def node_makes_and_we_read_touch_and_change(shared):
     shared.ours("PATCH", cookie, {"set": {"x": 1}, "expected": {"theme": "light"}}, statuses=(409,))
     shared.ours("PATCH", cookie, {"set": {"cookie": {}}}, statuses=(400,))
     body, _ = shared.service.ask("GET", "/", cookie)
-    check("the cookie's own fields stay", (body["session"]["cookie"]["originalMaxAge"], body["session"]["cookie"]["httpOnly"]), (600_000, True))
+    # express-session computes it from the time that is left when it saves: a millisecond may be gone.
+    kept = body["session"]["cookie"]
+    check("the cookie's own fields stay", (600_000 - kept["originalMaxAge"] < 1000, kept["httpOnly"]), (True, True))
 
 
 def we_make_and_node_reads_and_changes(shared):
