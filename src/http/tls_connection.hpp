@@ -53,7 +53,7 @@ public:
         state_->timer.cancel();
     }
 
-    /// void(error_code, size_t): the size means nothing. OpenSSL's part, some 10 KB, is made when
+    /// void(error_code, size_t): the size means nothing. OpenSSL's part is made when
     /// the first byte has come: a client that says nothing costs what one without TLS does.
     template <class Token>
     auto async_handshake(TlsIdentity& identity, Token&& token) {

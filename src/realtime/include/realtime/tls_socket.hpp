@@ -12,7 +12,7 @@ namespace netbuild::realtime {
 
 /// The server's side of TLS on a socket, never waiting. OpenSSL reads and writes the socket itself
 /// and keeps buffers only while a record is under way, so that an idle connection has none; Asio's
-/// ssl::stream keeps 68 KB for each.
+/// ssl::stream keeps a record's worth and more each way for as long as the connection lives.
 class TlsSocket {
 public:
     using Wait = boost::asio::ip::tcp::socket::wait_type;
