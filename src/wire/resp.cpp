@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/resp.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -37,9 +38,6 @@ std::uint16_t crc16(std::string_view bytes) {
 
 result<std::optional<Reply>> Parser::next() {
     if (buffer_.size() - begin_ < needed_) return std::optional<Reply>();
-    const auto bad = [this](std::size_t at) {
-        return fail(ErrorCode::corrupt, fmt::format("RESP: no reply at byte {}", at - begin_));
-    };
     needed_ = 0;
     switch (scan()) {
     case Outcome::whole:
@@ -52,11 +50,12 @@ result<std::optional<Reply>> Parser::next() {
         buffer_.erase(0, std::exchange(begin_, 0));
         return std::optional<Reply>();
     case Outcome::bad:
-        return bad(scanned_);
+        return fail(ErrorCode::corrupt,
+                    fmt::format("RESP: no reply at byte {}", scanned_ - begin_));
     }
     std::size_t at = begin_;
     Reply reply;
-    if (parse(at, reply, 0) != Outcome::whole) return bad(at);
+    read(at, reply);
     begin_ = scanned_ = at;
     if (begin_ == buffer_.size()) {
         buffer_.clear();
@@ -87,15 +86,37 @@ Parser::Outcome Parser::scan_item(std::size_t& at, std::size_t& elements) {
     const char kind = buffer_[at++];
     std::string_view text;
     if (const auto outcome = line(at, text); outcome != Outcome::whole) return outcome;
-    const bool blob = kind == '$' || kind == '!' || kind == '=';
-    const bool pairs = kind == '%' || kind == '|';
-    if (!blob && !pairs && kind != '*' && kind != '~' && kind != '>') return Outcome::whole;
-    if (text == "-1" && !pairs) return Outcome::whole;
     std::int64_t number = 0;
+    const auto when = [](bool good) { return good ? Outcome::whole : Outcome::bad; };
+    switch (kind) {
+    case '+':
+    case '-':
+    case ',':
+    case '(':
+    case '_':
+        return Outcome::whole;
+    case '#':
+        return when(text == "t" || text == "f");
+    case ':':
+        return when(to_number(text, number));
+    case '$':
+    case '!':
+    case '=':
+    case '*':
+    case '~':
+    case '>':
+        if (text == "-1") return Outcome::whole;
+        break;
+    case '%':
+    case '|':
+        break;
+    default:
+        return Outcome::bad;
+    }
     if (!to_number(text, number) || number < 0) return Outcome::bad;
     const auto size = static_cast<std::size_t>(number);
-    if (!blob) {
-        const std::size_t times = pairs ? 2 : 1;
+    if (kind != '$' && kind != '!' && kind != '=') {
+        const std::size_t times = kind == '%' || kind == '|' ? 2 : 1;
         if (size > limits_.elements_max / times) return Outcome::bad;
         elements = size * times + (kind == '|' ? 1 : 0); // attributes are of the reply after them
         return Outcome::whole;
@@ -106,7 +127,7 @@ Parser::Outcome Parser::scan_item(std::size_t& at, std::size_t& elements) {
         return Outcome::incomplete;
     }
     at += size + 2;
-    return Outcome::whole;
+    return when(buffer_.compare(at - 2, 2, "\r\n") == 0 && (kind != '=' || size >= 4));
 }
 
 Parser::Outcome Parser::line(std::size_t& at, std::string_view& text) {
@@ -119,14 +140,14 @@ Parser::Outcome Parser::line(std::size_t& at, std::string_view& text) {
     return Outcome::whole;
 }
 
-Parser::Outcome Parser::parse(std::size_t& at, Reply& reply, int depth) {
-    if (depth > limits_.depth_max) return Outcome::bad;
-    if (at >= buffer_.size()) return Outcome::incomplete;
-    const char kind = buffer_[at];
-    std::size_t next = at + 1;
+void Parser::read(std::size_t& at, Reply& reply) {
+    const char kind = buffer_[at++];
     std::string_view text;
-    if (const auto outcome = line(next, text); outcome != Outcome::whole) return outcome;
-    Outcome outcome = Outcome::whole;
+    (void)line(at, text);
+    std::int64_t number = 0;
+    (void)to_number(text, number);
+    const bool nothing = text == "-1"; // RESP2's null
+    const auto size = static_cast<std::size_t>(std::max<std::int64_t>(number, 0));
     switch (kind) {
     case '+':
     case '-':
@@ -134,79 +155,44 @@ Parser::Outcome Parser::parse(std::size_t& at, Reply& reply, int depth) {
     case '(':
         reply.type = kind == '-' ? Reply::Type::error : Reply::Type::text;
         reply.text = text;
-        break;
+        return;
     case ':':
-        reply.type = Reply::Type::integer;
-        if (!to_number(text, reply.integer)) return Outcome::bad;
-        break;
     case '#':
-        if (text != "t" && text != "f") return Outcome::bad;
         reply.type = Reply::Type::integer;
-        reply.integer = text == "t" ? 1 : 0;
-        break;
-    case '_':
-        break;
+        reply.integer = kind == ':' ? number : text == "t" ? 1 : 0;
+        return;
     case '$':
     case '!':
-    case '=':
-        if (text == "-1") break;
+    case '=': {
+        if (nothing) return;
+        const std::size_t prefix = kind == '=' ? 4 : 0; // "txt:", then the text
         reply.type = kind == '!' ? Reply::Type::error : Reply::Type::text;
-        outcome = blob(next, text, reply.text);
-        if (outcome == Outcome::whole && kind == '=') { // "txt:", then the text
-            if (reply.text.size() < 4) return Outcome::bad;
-            reply.text.erase(0, 4);
-        }
-        break;
+        reply.text.assign(buffer_, at + prefix, size - prefix);
+        at += size + 2;
+        return;
+    }
     case '*':
     case '~':
     case '>':
-        if (text == "-1") break;
+        if (nothing) return;
         reply.type = kind == '>' ? Reply::Type::push : Reply::Type::array;
-        outcome = elements(next, text, 1, reply, depth);
-        break;
+        return read_elements(at, size, reply);
     case '%':
         reply.type = Reply::Type::array;
-        outcome = elements(next, text, 2, reply, depth);
-        break;
-    case '|': { // attributes: what is said about the reply that follows
+        return read_elements(at, 2 * size, reply);
+    case '|': { // what is said about the reply that follows
         Reply attributes;
-        outcome = elements(next, text, 2, attributes, depth);
-        if (outcome == Outcome::whole) outcome = parse(next, reply, depth + 1);
-        break;
+        read_elements(at, 2 * size, attributes);
+        return read(at, reply);
     }
-    default:
-        return Outcome::bad;
+    default: // '_': null
+        return;
     }
-    if (outcome == Outcome::whole) at = next;
-    return outcome;
 }
 
-Parser::Outcome Parser::blob(std::size_t& at, std::string_view length, std::string& text) {
-    std::int64_t number = 0;
-    if (!to_number(length, number) || number < 0) return Outcome::bad;
-    const auto size = static_cast<std::size_t>(number);
-    if (size > limits_.text_bytes_max) return Outcome::bad;
-    if (buffer_.size() - at < size + 2) {
-        needed_ = at - begin_ + size + 2;
-        return Outcome::incomplete;
-    }
-    if (buffer_.compare(at + size, 2, "\r\n") != 0) return Outcome::bad;
-    text.assign(buffer_, at, size);
-    at += size + 2;
-    return Outcome::whole;
-}
-
-Parser::Outcome Parser::elements(std::size_t& at, std::string_view count, std::size_t times,
-                                 Reply& reply, int depth) {
-    std::int64_t number = 0;
-    if (!to_number(count, number) || number < 0) return Outcome::bad;
-    if (static_cast<std::size_t>(number) > limits_.elements_max / times) return Outcome::bad;
-    const std::size_t size = static_cast<std::size_t>(number) * times;
-    for (std::size_t i = 0; i < size; ++i) {
-        const auto outcome = parse(at, reply.elements.emplace_back(), depth + 1);
-        if (outcome != Outcome::whole) return outcome;
-    }
-    return Outcome::whole;
+void Parser::read_elements(std::size_t& at, std::size_t count, Reply& reply) {
+    for (std::size_t i = 0; i < count; ++i)
+        read(at, reply.elements.emplace_back());
 }
 
 namespace {

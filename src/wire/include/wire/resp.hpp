@@ -45,15 +45,14 @@ public:
 
 private:
     enum class Outcome : std::uint8_t { whole, incomplete, bad };
-    /// Whether a whole reply is there. It goes on where it stopped, so that a large one that comes
-    /// in many pieces is not read again from its beginning with each of them.
+    /// Whether a whole reply is there, within the limits. It goes on where it stopped, so that a
+    /// large one that comes in many pieces is not read again from its beginning with each of them.
     Outcome scan();
     Outcome scan_item(std::size_t& at, std::size_t& elements);
-    Outcome parse(std::size_t& at, Reply& reply, int depth);
     Outcome line(std::size_t& at, std::string_view& text);
-    Outcome blob(std::size_t& at, std::string_view length, std::string& text);
-    Outcome elements(std::size_t& at, std::string_view count, std::size_t times, Reply& reply,
-                     int depth);
+    /// What scan() has found whole and well formed.
+    void read(std::size_t& at, Reply& reply);
+    void read_elements(std::size_t& at, std::size_t count, Reply& reply);
 
     Limits limits_;
     std::string buffer_;
