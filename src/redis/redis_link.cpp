@@ -378,7 +378,7 @@ awaitable<result<void>> RedisLink::run() {
             state.heard_at = state.clock.monotonic();
             state.greet(self);
             outcome = co_await state.read();
-            if (state.ready) wait = state.options.reconnect_wait_first;
+            if (state.established) wait = state.options.reconnect_wait_first;
         }
         if (!outcome) state.name_trouble(outcome.error().detail());
         state.lost();
