@@ -10,7 +10,8 @@
 namespace netbuild {
 namespace {
 
-using Type = resp::Reply::Type;
+using resp::Reply;
+using Type = Reply::Type;
 
 constexpr std::size_t id_length_max = 200;
 /// Keys of one SCAN, and of the reads that follow it.
@@ -171,16 +172,27 @@ private:
         co_return made;
     }
 
-    awaitable<result<Session>> get(std::string id) override {
-        CO_TRY(const Keys keys, keys_of(id));
+    /// What a command says of the session, and whether its tombstone is there.
+    struct Looked {
+        Reply reply;
+        bool ended = false;
+    };
+    awaitable<result<Looked>> look(std::string_view command, Keys keys) {
         std::vector<RedisCommand> both;
-        both.push_back(RedisCommand::on(keys.session, {"GET", keys.session}));
+        both.push_back(RedisCommand::on(keys.session, {command, keys.session}));
         both.push_back(RedisCommand::on(keys.tombstone, {"EXISTS", keys.tombstone}));
         auto replies = co_await redis_.execute_all(std::move(both));
-        CO_TRY(const auto text, std::move(replies[0]));
-        CO_TRY(const auto dead, std::move(replies[1]));
+        CO_TRY(Reply reply, std::move(replies[0]));
+        CO_TRY(const Reply tombstone, std::move(replies[1]));
+        co_return Looked{std::move(reply), tombstone.integer != 0};
+    }
+
+    awaitable<result<Session>> get(std::string id) override {
+        CO_TRY(const Keys keys, keys_of(id));
+        CO_TRY(const Looked looked, co_await look("GET", keys));
+        const Reply& text = looked.reply;
         if (text.type != Type::text) co_return no_session();
-        if (dead.integer != 0) {
+        if (looked.ended) {
             // A Node service had it in hand when it was ended, and has written it since.
             ++counters_.refused_writes;
             CO_TRY_VOID(co_await bury(keys, {}, Missing::ignore));
@@ -240,14 +252,10 @@ private:
         CO_TRY_VOID(co_await for_each(
             [&](const Keys&, const Session& session) { return session.user == user; },
             [&](Keys keys, Session session) -> awaitable<result<void>> {
-                std::vector<RedisCommand> both;
-                both.push_back(RedisCommand::on(keys.session, {"PTTL", keys.session}));
-                both.push_back(RedisCommand::on(keys.tombstone, {"EXISTS", keys.tombstone}));
-                auto replies = co_await redis_.execute_all(std::move(both));
-                CO_TRY(const auto left, std::move(replies[0]));
-                CO_TRY(const auto dead, std::move(replies[1]));
-                if (left.integer == -2 || dead.integer != 0) co_return result<void>{};
-                session.expires_at = from_now(std::chrono::milliseconds(left.integer));
+                CO_TRY(const Looked looked, co_await look("PTTL", keys));
+                const std::int64_t left_ms = looked.reply.integer;
+                if (left_ms == -2 || looked.ended) co_return result<void>{};
+                session.expires_at = from_now(std::chrono::milliseconds(left_ms));
                 sessions.push_back(std::move(session));
                 co_return result<void>{};
             }));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "redis/redis_bus.hpp"
 
+#include "position_lua.hpp"
 #include "redis/redis_client.hpp"
 #include "runtime/signal.hpp"
 
@@ -12,25 +13,10 @@ namespace {
 
 /// KEYS[1] the stream; ARGV: the last entry that the stream must have at least, the newest event
 /// that was published before, then id, type, domainId, executionId, processInstanceId, payload for
-/// each event. Ids are compared as text, for a Lua number holds 53 bits. It stops at the first
-/// failure (out of memory), so that a retry finds no hole; it returns the last entry's id. Where
-/// entries were deleted the stream still refuses ids up to its last generated one: it is set back,
-/// or begun anew where the server does not let it.
-constexpr std::string_view append_text = R"lua(
-local function parts(id)
-  local dash = string.find(id, '-', 1, true)
-  return string.sub(id, 1, dash - 1), string.sub(id, dash + 1)
-end
-local function greater(a, b)
-  if #a ~= #b then return #a > #b end
-  return a > b
-end
-local function after(id, last)
-  local an, ao = parts(id)
-  local bn, bo = parts(last)
-  if an ~= bn then return greater(an, bn) end
-  return greater(ao, bo)
-end
+/// each event. It stops at the first failure (out of memory), so that a retry finds no hole; it
+/// returns the last entry's id. Where entries were deleted the stream still refuses ids up to its
+/// last generated one: it is set back, or begun anew where the server does not let it.
+constexpr std::string_view append_text = NETBUILD_LUA_LATER R"lua(
 local last, generated = '0-0', '0-0'
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not info.err then
@@ -39,10 +25,10 @@ if not info.err then
     if info[i] == 'last-entry' and info[i + 1] then last = info[i + 1][1] end
   end
 end
-if after(ARGV[1], last) then return last end
+if later(ARGV[1], last) then return last end
 for i = 3, #ARGV, 6 do
-  if after(ARGV[i], last) then
-    if not after(ARGV[i], generated) then
+  if later(ARGV[i], last) then
+    if not later(ARGV[i], generated) then
       local set = redis.pcall('XSETID', KEYS[1], last)
       if type(set) == 'table' and set.err then
         redis.call('DEL', KEYS[1])
@@ -54,7 +40,7 @@ for i = 3, #ARGV, 6 do
       'executionId', ARGV[i + 3], 'processInstanceId', ARGV[i + 4], 'payload', ARGV[i + 5])
     if type(added) == 'table' and added.err then return last end
     last = ARGV[i]
-    if after(ARGV[i], ARGV[2]) then redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5]) end
+    if later(ARGV[i], ARGV[2]) then redis.pcall('PUBLISH', ARGV[i + 1], ARGV[i + 5]) end
   end
 end
 return last

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "position_lua.hpp"
 #include "wire/percent.hpp"
 
 namespace netbuild {
@@ -27,17 +28,6 @@ std::string tag_key(std::string_view cache, std::string_view tag) {
 std::int64_t ms(Clock::duration time) {
     return std::chrono::duration_cast<milliseconds>(time).count();
 }
-
-/// Positions have up to 20 digits: Lua's numbers cannot hold them, its strings can be compared.
-#define NETBUILD_LUA_LATER                                                                         \
-    "local function less(a, b) if #a ~= #b then return #a < #b end return a < b end\n"             \
-    "local function later(a, b)\n"                                                                 \
-    "  local an, ao = a:match('^(%d+)-(%d+)$') local bn, bo = b:match('^(%d+)-(%d+)$')\n"          \
-    "  if not an then return false end\n"                                                          \
-    "  if not bn then return true end\n"                                                           \
-    "  if an ~= bn then return less(bn, an) end\n"                                                 \
-    "  return less(bo, ao)\n"                                                                      \
-    "end\n"
 
 // KEYS: record, lease. ARGV: position, the record, its milliseconds, token.
 const RedisScript& write_script() {
