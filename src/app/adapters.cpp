@@ -134,6 +134,15 @@ std::unique_ptr<EventBus> make_documents_bus(const Configuration& configuration,
     return make_stream("netbuild:documents", configuration, executor, clock);
 }
 
+std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
+                                        const asio::any_io_executor& executor, Clock& clock,
+                                        RedisClient::Options options) {
+    if (!configuration.has("redis.url")) return nullptr;
+    options.url = configuration.text("redis.url");
+    options.ca_file = configuration.text("redis.ca_file");
+    return std::make_unique<RedisClient>(executor, clock, std::move(options));
+}
+
 std::unique_ptr<SpillArea> make_spill(const Configuration& configuration) {
     return std::make_unique<FileSpill>(configuration.has("capture.spill_path")
                                            ? configuration.text("capture.spill_path")

@@ -24,11 +24,9 @@
 #include "http/embedding_routes.hpp"
 #include "http/member_routes.hpp"
 #include "http/payment_routes.hpp"
-#include "http/queue_routes.hpp"
 #include "http/realtime_routes.hpp"
 #include "http/routes.hpp"
 #include "http/snapshot_routes.hpp"
-#include "jobs.hpp"
 #include "model_clocks.hpp"
 #include "realtime.hpp"
 #include "runtime/task_group.hpp"
@@ -399,9 +397,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::EmbeddingRoutes embedding_routes(embeddings());
     const bool token = impl.configuration.text("http.auth") == "token";
     Toolkit toolkit(impl.configuration, impl.executor, impl.clock);
-    Jobs jobs(impl.configuration, impl.executor, impl.clock, toolkit.redis());
-    sources.jobs = &jobs;
-    http::QueueRoutes queue_routes(jobs.queue());
+    Jobs& jobs = toolkit.jobs();
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
     std::optional<Realtime> realtime;
@@ -409,7 +405,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
         realtime.emplace(impl.configuration, impl.executor, impl.clock, events.feed, queries(),
                          conversations, token ? &auth : nullptr);
     if (realtime) sources.realtime = &*realtime;
-    sources.rate_limits = &toolkit.rate_limits();
     http::Routes routes({queries(), model, impl.clock,
                          [this, &sources] { return cached_status(sources, impl_->capturing); },
                          [this] {
@@ -429,7 +424,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
     conversation_routes.add_to(routes);
     embedding_routes.add_to(routes);
     toolkit.add_to(routes);
-    queue_routes.add_to(routes);
     std::optional<http::RealtimeRoutes> realtime_routes;
     if (realtime) realtime_routes.emplace(realtime->gateway()).add_to(routes);
     http::Server::Options listener{
@@ -443,6 +437,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (realtime) realtime->take_from(listener);
     const std::string_view scheme = listener.tls.empty() ? "http" : "https";
     http::Server server(impl.executor, std::move(listener), routes);
+    // What can fail comes before the first task, which would have to be joined.
+    CO_TRY_VOID(toolkit.start());
     if (roles.api || roles.realtime) {
         CO_TRY_VOID(server.listen());
         log::info("listening on {}://{}:{}", scheme, impl.configuration.text("http.host"),
@@ -451,8 +447,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
         tasks.spawn("engine events", events.feed.follow_engine());
         tasks.spawn("own events", events.feed.follow_documents());
     }
-    CO_TRY_VOID(toolkit.start());
-    CO_TRY_VOID(jobs.start());
     if (realtime) tasks.spawn("realtime", realtime->run());
     if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
@@ -497,7 +491,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
     if (realtime) co_await realtime->stop();
     co_await tasks.stop();
-    co_await jobs.stop();
     co_await toolkit.stop();
     if (failure) co_return *failure;
     co_return result<void>{};

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "memory/memory_job_queue.hpp"
+#include "metric_text.hpp"
 #include "redis/redis_job_queue.hpp"
 #include "telemetry/log.hpp"
 
@@ -103,11 +104,10 @@ std::string queue_metrics(const Jobs& jobs) {
     std::string out;
     const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
                          auto value_of) {
-        out += fmt::format("# HELP netbuild_queue_{0} {2}\n# TYPE netbuild_queue_{0} {1}\n", name,
-                           type, help);
+        const std::string whole = fmt::format("netbuild_queue_{}", name);
+        append_metric_head(out, whole, type, help);
         for (const QueueStats& stats : jobs.seen())
-            out += fmt::format("netbuild_queue_{}{{queue=\"{}\"}} {}\n", name, stats.queue,
-                               value_of(stats));
+            out += fmt::format("{}{{queue=\"{}\"}} {}\n", whole, stats.queue, value_of(stats));
     };
     add("ready", "gauge", "Jobs that wait for a worker",
         [](const QueueStats& stats) { return stats.ready; });

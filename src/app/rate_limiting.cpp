@@ -3,22 +3,13 @@
 
 #include <fmt/format.h>
 
+#include "app/adapters.hpp"
 #include "memory/memory_rate_limiter.hpp"
+#include "metric_text.hpp"
 #include "redis/redis_rate_limiter.hpp"
 
 namespace netbuild::app {
 namespace {
-
-std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
-                                        const asio::any_io_executor& executor, Clock& clock) {
-    if (!configuration.has("redis.url")) return nullptr;
-    RedisClient::Options options;
-    options.url = configuration.text("redis.url");
-    options.ca_file = configuration.text("redis.ca_file");
-    options.name = "netbuild-ratelimit";
-    options.timeout = configuration.duration("ratelimit.timeout");
-    return std::make_unique<RedisClient>(executor, clock, std::move(options));
-}
 
 std::unique_ptr<RateLimiter> make_limiter(RedisClient* redis, asio::any_io_executor executor,
                                           Clock& clock) {
@@ -37,7 +28,9 @@ limits::RateGate::Options gate_options(const Configuration& configuration) {
 RateLimiting::RateLimiting(const Configuration& configuration, asio::any_io_executor executor,
                            Clock& clock)
     : policies_(limits::parse_policies(configuration.text("ratelimit.policies")).value()),
-      redis_(make_redis(configuration, executor, clock)),
+      redis_(make_redis(
+          configuration, executor, clock,
+          {.name = "netbuild-ratelimit", .timeout = configuration.duration("ratelimit.timeout")})),
       limiter_(make_limiter(redis_.get(), executor, clock)),
       gate_(*limiter_, clock, Random::from_system(), gate_options(configuration)),
       limits_(gate_, policies_,
@@ -70,12 +63,10 @@ std::string RateLimiting::metrics() const {
         {"failed_closed", "Denied because Redis did not answer", &Counters::failed_closed}};
     std::string out;
     for (const Metric& metric : all) {
-        out += fmt::format("# HELP netbuild_ratelimit_{0}_total {1}\n"
-                           "# TYPE netbuild_ratelimit_{0}_total counter\n",
-                           metric.name, metric.help);
+        const std::string name = fmt::format("netbuild_ratelimit_{}_total", metric.name);
+        append_metric_head(out, name, "counter", metric.help);
         for (const auto& [policy, counters] : gate_.counters())
-            out += fmt::format("netbuild_ratelimit_{}_total{{policy=\"{}\"}} {}\n", metric.name,
-                               policy, counters.*metric.count);
+            out += fmt::format("{}{{policy=\"{}\"}} {}\n", name, policy, counters.*metric.count);
     }
     return out;
 }

@@ -16,7 +16,6 @@ public:
     result<void> start();
     awaitable<void> stop();
 
-    [[nodiscard]] limits::RateGate& gate() { return gate_; }
     [[nodiscard]] http::RateLimits& limits() { return limits_; }
     void add_to(http::Routes& routes) { routes_.add_to(routes); }
     /// In Prometheus' text exposition.

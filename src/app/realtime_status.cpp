@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "metric_text.hpp"
+
 namespace netbuild::app {
 namespace {
 
@@ -77,9 +79,7 @@ Object publisher_object(const gateway::EventPublisher& publisher) {
 template <class Number>
 void add_metric(std::string& out, std::string_view name, std::string_view type,
                 std::string_view help, Number value) {
-    out += fmt::format("# HELP netbuild_realtime_{0} {1}\n# TYPE netbuild_realtime_{0} {2}\n"
-                       "netbuild_realtime_{0} {3}\n",
-                       name, help, type, value);
+    append_metric(out, fmt::format("netbuild_realtime_{}", name), type, help, value);
 }
 
 void add_fleet_metrics(std::string& out, const Realtime& realtime) {
@@ -202,8 +202,8 @@ std::string realtime_metrics(Realtime& realtime) {
     add("gaps_total", "counter", "Clients that were told of a gap", own.gaps);
     add("ring_events", "gauge", "Newest events in memory", gateway.ring().size());
     add("ring_bytes", "gauge", "Their size", gateway.ring().bytes());
-    out += "# HELP netbuild_realtime_dropped_total Messages and clients that were dropped\n"
-           "# TYPE netbuild_realtime_dropped_total counter\n";
+    append_metric_head(out, "netbuild_realtime_dropped_total", "counter",
+                       "Messages and clients that were dropped");
     for (const auto& [reason, count] :
          {std::pair{"volatile", engine.dropped_volatile}, std::pair{"slow", engine.closed_slow},
           std::pair{"silent", engine.closed_timeout}, std::pair{"protocol", engine.closed_protocol},

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "memory/memory_sessions.hpp"
+#include "metric_text.hpp"
 #include "redis/node_sessions.hpp"
 #include "redis/redis_sessions.hpp"
 
@@ -69,10 +70,7 @@ result<void> check_sessions(const Configuration& configuration) {
 std::string session_metrics(const SessionStore::Counters& counters) {
     std::string out;
     const auto add = [&](std::string_view name, std::string_view help, std::uint64_t value) {
-        out += fmt::format("# HELP netbuild_sessions_{0}_total {1}\n"
-                           "# TYPE netbuild_sessions_{0}_total counter\n"
-                           "netbuild_sessions_{0}_total {2}\n",
-                           name, help, value);
+        append_metric(out, fmt::format("netbuild_sessions_{}_total", name), "counter", help, value);
     };
     add("created", "Sessions of other services' users that were made here", counters.created);
     add("rotated", "Sessions that were given another id", counters.rotated);

@@ -6,10 +6,9 @@
 #include <fmt/format.h>
 
 #include "app/adapters.hpp"
-#include "jobs.hpp"
+#include "metric_text.hpp"
 #include "model/collections.hpp"
 #include "postgres/connection.hpp"
-#include "rate_limiting.hpp"
 #include "realtime_status.hpp"
 
 namespace netbuild::app {
@@ -145,8 +144,8 @@ awaitable<result<void>> ProgressRates::follow(const sync::Progress& progress, Cl
 }
 
 Value cached_status(const StatusSources& sources, bool capturing) {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
-                 rate_limits, jobs] = sources;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime] =
+        sources;
     Object servers;
     for (const auto& [name, trouble] :
          {std::pair{std::string(store_kind(configuration)), &progress.store_trouble},
@@ -234,13 +233,11 @@ std::vector<std::string> unready_reasons(const Health& store, const Health& bus,
 }
 
 std::string Metrics::text() const {
-    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime,
-                 rate_limits, jobs] = sources_;
+    const auto& [progress, configuration, engine, clock, verified, rates, slot, records, realtime] =
+        sources_;
     std::string out;
     const auto add = [&](std::string_view name, std::string_view type, std::string_view help,
-                         auto value) {
-        out += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value);
-    };
+                         auto value) { append_metric(out, name, type, help, value); };
     add("netbuild_captured_position", "gauge", "Position::number given out by the source",
         progress.captured.number);
     add("netbuild_applied_position", "gauge", "Position::number that is in the store",
@@ -312,14 +309,12 @@ std::string Metrics::text() const {
             verified->differences);
     }
     if (realtime) out += realtime_metrics(*realtime);
-    if (rate_limits) out += rate_limits->metrics();
-    if (jobs) out += queue_metrics(*jobs);
     for (const auto& [server, trouble] :
          {std::pair{"store", &progress.store_trouble}, std::pair{"bus", &progress.bus_trouble},
           std::pair{"source", &progress.source_trouble},
           std::pair{"spill", &progress.spill_trouble}}) {
         if (server == std::string_view("store"))
-            out += "# HELP netbuild_up Whether a server answers\n# TYPE netbuild_up gauge\n";
+            append_metric_head(out, "netbuild_up", "gauge", "Whether a server answers");
         out += fmt::format("netbuild_up{{server=\"{}\"}} {}\n", server, trouble->empty() ? 1 : 0);
     }
     return out;

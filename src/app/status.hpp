@@ -16,8 +16,6 @@
 
 namespace netbuild::app {
 
-class RateLimiting;
-class Jobs;
 class Realtime;
 
 struct StatusPorts {
@@ -49,10 +47,6 @@ struct StatusSources {
     const sync::RecordProgress& records;
     /// Null without role realtime.
     Realtime* realtime = nullptr;
-    /// Null in commands that serve nothing.
-    const RateLimiting* rate_limits = nullptr;
-    /// Null in a process that does not serve.
-    const Jobs* jobs = nullptr;
 };
 /// `netbuild status`: asks the servers; one that is away is said so.
 awaitable<Value> query_status(StatusPorts ports);

@@ -13,6 +13,7 @@
 #include "ports/record_store.hpp"
 #include "ports/spill.hpp"
 #include "postgres/pool.hpp"
+#include "redis/redis_client.hpp"
 #include "sync/options.hpp"
 
 namespace netbuild::app {
@@ -33,6 +34,10 @@ namespace netbuild::app {
 [[nodiscard]] data::EmbeddingOptions embedding_options(const Configuration& configuration);
 [[nodiscard]] std::unique_ptr<EventBus>
 make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
+/// A client of `redis.url` with `options` for the rest; null without it.
+[[nodiscard]] std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
+                                                      const asio::any_io_executor& executor,
+                                                      Clock& clock, RedisClient::Options options);
 [[nodiscard]] std::unique_ptr<ChangeSource> make_source(const Configuration& configuration,
                                                         const asio::any_io_executor& executor,
                                                         Clock& clock);
