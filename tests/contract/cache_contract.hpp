@@ -95,6 +95,11 @@ protected:
         const auto found = get(cache, source);
         return found.value ? *found.value : "(none)";
     }
+    /// For askers side by side: what it answers, when it does.
+    awaitable<void> ask(Texts& cache, std::string& into) {
+        const auto found = co_await cache.get("k", {"t"}, source.loader());
+        into = found && found->value ? *found->value : "(failed)";
+    }
     /// Looks until the value is in this process.
     void settle(Texts& cache, CacheSource& source) {
         adapter.until([&] {
@@ -232,15 +237,11 @@ TYPED_TEST_P(CacheContract, who_asks_after_a_forget_does_not_join_a_load_from_be
     this->source.clock = &this->adapter.clock();
     this->source.takes = 50ms;
     std::string first, second;
-    const auto ask = [&](std::string& into) -> awaitable<void> {
-        const auto found = co_await cache.get("k", {"t"}, this->source.loader());
-        into = found && found->value ? *found->value : "(failed)";
-    };
-    asio::co_spawn(this->adapter.context, ask(first), asio::detached);
+    asio::co_spawn(this->adapter.context, this->ask(cache, first), asio::detached);
     this->adapter.until([&] { return this->source.loads == 1; });
     this->source.value = "two"; // at the same Position
     this->must(cache.forget("t"));
-    asio::co_spawn(this->adapter.context, ask(second), asio::detached);
+    asio::co_spawn(this->adapter.context, this->ask(cache, second), asio::detached);
     this->adapter.until([&] { return !second.empty() && !first.empty(); });
     EXPECT_EQ(first, "one");
     EXPECT_EQ(second, "two");
@@ -252,16 +253,12 @@ TYPED_TEST_P(CacheContract, who_asks_after_the_event_does_not_join_a_load_from_b
     this->source.clock = &this->adapter.clock();
     this->source.takes = 50ms;
     std::string first, second;
-    const auto ask = [&](std::string& into) -> awaitable<void> {
-        const auto found = co_await cache.get("k", {"t"}, this->source.loader());
-        into = found && found->value ? *found->value : "(failed)";
-    };
-    asio::co_spawn(this->adapter.context, ask(first), asio::detached);
+    asio::co_spawn(this->adapter.context, this->ask(cache, first), asio::detached);
     this->adapter.until([&] { return this->source.loads == 1; });
     this->source.value = "two";
     this->source.position = {20, 0};
     cache.outdate("t", {20, 0});
-    asio::co_spawn(this->adapter.context, ask(second), asio::detached);
+    asio::co_spawn(this->adapter.context, this->ask(cache, second), asio::detached);
     this->adapter.until([&] { return !second.empty() && !first.empty(); });
     EXPECT_EQ(first, "one");
     EXPECT_EQ(second, "two");

@@ -3,8 +3,8 @@
 
 #include "redis/redis_bus.hpp"
 #include "redis/redis_client.hpp"
-#include "support/child_process.hpp"
 #include "support/plain_redis.hpp"
+#include "support/private_redis.hpp"
 #include "support/redis_servers.hpp"
 #include "support/servers.hpp"
 
@@ -72,13 +72,10 @@ TEST(RedisBus, a_bad_url_is_a_configuration_error) {
 }
 
 TEST(RedisBus, out_of_memory_leaves_no_hole_and_the_retry_adds_the_rest_once) {
-    const std::string port = server_port(78);
-    const ChildProcess server({"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                               "--maxmemory", "8mb", "--maxmemory-policy", "noeviction",
-                               "--loglevel", "warning"});
+    const PrivateRedis server(1, false, {"--maxmemory", "8mb", "--maxmemory-policy", "noeviction"});
     asio::io_context context;
     SystemClock clock;
-    RedisBus bus(context.get_executor(), clock, {.url = "redis://127.0.0.1:" + port});
+    RedisBus bus(context.get_executor(), clock, {.url = server.url(0)});
     std::vector<StreamEventPtr> all;
     Position last;
     std::size_t refused = 0;
@@ -96,8 +93,7 @@ TEST(RedisBus, out_of_memory_leaves_no_hole_and_the_retry_adds_the_rest_once) {
         if (last < newest) break; // memory is full
     }
     ASSERT_EQ(refused, 1u) << "8 MB never filled up";
-    ASSERT_EQ(std::system(("redis-cli -p " + port + " config set maxmemory 0 > /dev/null").c_str()),
-              0);
+    ASSERT_EQ(server.ask(0, "config set maxmemory 0"), "OK\n");
     // What the pipeline does: the same events again.
     for (std::size_t at = 0; at < all.size(); at += 500) {
         must(context,

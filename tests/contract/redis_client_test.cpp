@@ -7,8 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "support/redis_servers.hpp"
-#include "support/run.hpp"
+#include "support/redis_connection.hpp"
 
 namespace netbuild::test {
 namespace {
@@ -22,22 +21,11 @@ const RedisScript& add_script() {
 
 class RedisClientOn : public testing::TestWithParam<RedisKind> {
 protected:
-    ~RedisClientOn() override {
-        for (auto& client : clients_)
-            run(context_, stopped(*client));
-    }
-    static awaitable<bool> stopped(RedisClient& client) {
-        co_await client.stop();
-        co_return true;
-    }
     RedisClient& client(RedisClient::Options options = {}) {
         const RedisServer server = redis_server(GetParam());
         options.url = server.url;
         options.ca_file = server.ca_file;
-        clients_.push_back(
-            std::make_unique<RedisClient>(context_.get_executor(), clock_, std::move(options)));
-        clients_.back()->start().value();
-        return *clients_.back();
+        return clients_.emplace_back(context_, clock_, std::move(options)).client;
     }
     Reply ask(RedisClient& client, RedisCommand command) {
         return must(context_, client.execute(std::move(command)));
@@ -53,7 +41,7 @@ protected:
     }
     asio::io_context context_;
     SystemClock clock_;
-    std::deque<std::unique_ptr<RedisClient>> clients_;
+    std::deque<RedisConnection> clients_;
 };
 INSTANTIATE_TEST_SUITE_P(Redis, RedisClientOn, testing::ValuesIn(redis_kinds),
                          [](const auto& info) { return name_of(info.param); });
@@ -207,9 +195,9 @@ TEST_P(RedisClientOn, what_is_not_answered_in_time_has_an_unknown_outcome) {
 TEST(RedisClient, a_server_that_is_away_is_named_within_the_time_out) {
     asio::io_context context;
     SystemClock clock;
-    RedisClient redis(context.get_executor(), clock,
-                      {.url = "redis://127.0.0.1:1", .timeout = std::chrono::milliseconds(100)});
-    redis.start().value();
+    RedisConnection away(context, clock,
+                         {.url = "redis://127.0.0.1:1", .timeout = std::chrono::milliseconds(100)});
+    RedisClient& redis = away.client;
     const auto reply = run(context, redis.execute(RedisCommand::on("key", {"GET", "key"})));
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().code(), ErrorCode::unavailable);
@@ -217,10 +205,6 @@ TEST(RedisClient, a_server_that_is_away_is_named_within_the_time_out) {
               std::string::npos)
         << reply.error().message();
     EXPECT_FALSE(redis.connected());
-    run(context, [](RedisClient& client) -> awaitable<bool> {
-        co_await client.stop();
-        co_return true;
-    }(redis));
 }
 
 TEST(RedisClient, a_wrong_password_a_foreign_certificate_and_a_url_that_is_none_are_named) {
@@ -234,10 +218,6 @@ TEST(RedisClient, a_wrong_password_a_foreign_certificate_and_a_url_that_is_none_
                            .timeout = std::chrono::milliseconds(700)});
         if (const auto started = redis.start(); !started) return started.error().message();
         const auto reply = run(context, redis.execute(RedisCommand::on("key", {"GET", "key"})));
-        run(context, [](RedisClient& client) -> awaitable<bool> {
-            co_await client.stop();
-            co_return true;
-        }(redis));
         return reply ? std::string("no failure") : reply.error().message();
     };
     const auto has = [](const std::string& text, std::string_view part) {

@@ -2,9 +2,8 @@
 // What a client goes through when the servers change under it: on servers of each test's own.
 #include <gtest/gtest.h>
 
-#include "redis/redis_client.hpp"
 #include "support/private_redis.hpp"
-#include "support/run.hpp"
+#include "support/redis_connection.hpp"
 
 namespace netbuild::test {
 namespace {
@@ -14,15 +13,7 @@ using namespace std::chrono_literals;
 
 struct Client {
     explicit Client(RedisClient::Options options)
-        : client(context.get_executor(), clock, std::move(options)) {
-        client.start().value();
-    }
-    ~Client() {
-        run(context, [](RedisClient& redis) -> awaitable<bool> {
-            co_await redis.stop();
-            co_return true;
-        }(client));
-    }
+        : connection(context, clock, std::move(options)) {}
     Reply ask(RedisCommand command, Clock::duration timeout = 30s) {
         return must(context, client.execute(std::move(command), timeout));
     }
@@ -34,7 +25,8 @@ struct Client {
     }
     asio::io_context context;
     SystemClock clock;
-    RedisClient client;
+    RedisConnection connection;
+    RedisClient& client = connection.client;
 };
 
 /// "127.0.0.1:PORT" of the master that has the slot of `key`, as the cluster says.

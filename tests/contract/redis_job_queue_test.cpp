@@ -3,7 +3,7 @@
 
 #include "redis/redis_cluster_bus.hpp"
 #include "redis/redis_job_queue.hpp"
-#include "support/redis_servers.hpp"
+#include "support/redis_connection.hpp"
 
 namespace netbuild::test {
 namespace {
@@ -12,20 +12,18 @@ template <RedisKind kind>
 struct Redis {
     Redis() : Redis(redis_server(kind)) {}
     explicit Redis(const RedisServer& server)
-        : client_(context_.get_executor(), clock_, {.url = server.url, .ca_file = server.ca_file}),
+        : connection_(context_, clock_, redis_options(server)),
           wakes_(context_.get_executor(), clock_, {.url = server.url, .ca_file = server.ca_file}) {
-        client_.start().value();
         wakes_.start().value();
-        queue_.emplace(context_.get_executor(), clock_, client_, wakes_,
+        queue_.emplace(context_.get_executor(), clock_, connection_.client, wakes_,
                        RedisJobQueue::Options{.prefix = "netbuild:test:"});
     }
     ~Redis() {
         queue_.reset();
-        must([](RedisClient& client, RedisClusterBus& wakes) -> awaitable<result<void>> {
+        must([](RedisClusterBus& wakes) -> awaitable<result<void>> {
             co_await wakes.stop();
-            co_await client.stop();
             co_return result<void>{};
-        }(client_, wakes_));
+        }(wakes_));
     }
     JobQueue& queue() { return *queue_; }
     Clock& clock() { return clock_; }
@@ -40,7 +38,7 @@ struct Redis {
         return test::must(context_, std::move(task));
     }
     resp::Reply ask(const std::string& key, std::vector<std::string_view> words) {
-        return must(client_.execute(RedisCommand::on(key, words)));
+        return connection_.ask(RedisCommand::on(key, words));
     }
     std::string key(const std::string& queue, const std::string& name) {
         return "netbuild:test:queue:{" + queue + "}:" + name;
@@ -48,7 +46,7 @@ struct Redis {
 
     asio::io_context context_;
     SystemClock clock_;
-    RedisClient client_;
+    RedisConnection connection_;
     RedisClusterBus wakes_;
     std::optional<RedisJobQueue> queue_;
 };
@@ -124,27 +122,22 @@ TEST_F(JobQueueFaults, a_full_redis_takes_no_job_and_gives_those_it_has) {
 }
 
 TEST_F(JobQueueFaults, without_a_server_every_call_says_so) {
-    RedisClient client(redis.context_.get_executor(), redis.clock_,
-                       {.url = "redis://127.0.0.1:1", .timeout = 100ms});
-    client.start().value();
+    RedisConnection nowhere(redis.context_, redis.clock_,
+                            {.url = "redis://127.0.0.1:1", .timeout = 100ms});
     {
-        RedisJobQueue away(redis.context_.get_executor(), redis.clock_, client, redis.wakes_);
+        RedisJobQueue away(redis.context_.get_executor(), redis.clock_, nowhere.client,
+                           redis.wakes_);
         EXPECT_EQ(refused(away.add(name, {NewJob{}})), ErrorCode::unavailable);
         EXPECT_EQ(refused(away.claim(name, {.wait = 10s})), ErrorCode::unavailable);
         EXPECT_EQ(refused(away.complete(name, {{{"1-1", "1-1"}, ""}})), ErrorCode::unavailable);
         EXPECT_EQ(refused(away.stats(name)), ErrorCode::unavailable);
     }
-    redis.must([](RedisClient& of) -> awaitable<result<void>> {
-        co_await of.stop();
-        co_return result<void>{};
-    }(client));
 }
 
 TEST_F(JobQueueFaults, calls_that_wait_behind_others_learn_with_them_that_the_server_is_away) {
-    RedisClient client(redis.context_.get_executor(), redis.clock_,
-                       {.url = "redis://127.0.0.1:1", .timeout = 300ms});
-    client.start().value();
-    RedisJobQueue away(redis.context_.get_executor(), redis.clock_, client, redis.wakes_);
+    RedisConnection nowhere(redis.context_, redis.clock_,
+                            {.url = "redis://127.0.0.1:1", .timeout = 300ms});
+    RedisJobQueue away(redis.context_.get_executor(), redis.clock_, nowhere.client, redis.wakes_);
     std::size_t refusals = 0;
     const std::size_t calls = 5000; // in twenty scripts, were they sent
     const Deadline deadline(redis.clock_, 3s);
@@ -160,10 +153,6 @@ TEST_F(JobQueueFaults, calls_that_wait_behind_others_learn_with_them_that_the_se
     while (refusals < calls)
         redis.context_.run_one();
     EXPECT_FALSE(deadline.passed(redis.clock_)); // and not after twenty time-outs
-    redis.must([](RedisClient& of) -> awaitable<result<void>> {
-        co_await of.stop();
-        co_return result<void>{};
-    }(client));
 }
 
 TEST_F(JobQueueFaults, a_claim_of_many_large_jobs_gives_as_many_as_an_answer_should_hold) {
@@ -192,8 +181,8 @@ TEST_F(JobQueueFaults, times_are_those_of_redis_whatever_this_machines_clock_say
         Clock& clock_;
     };
     Skewed skewed(redis.clock_);
-    RedisJobQueue other(redis.context_.get_executor(), skewed, redis.client_, redis.wakes_,
-                        {.prefix = "netbuild:test:"});
+    RedisJobQueue other(redis.context_.get_executor(), skewed, redis.connection_.client,
+                        redis.wakes_, {.prefix = "netbuild:test:"});
     redis.must(other.add(name, {NewJob{.delay = 60s}, NewJob{.payload = "p"}}));
     EXPECT_EQ(redis.must(queue.claim(name, {.count = 10})).size(), 1u);
     EXPECT_TRUE(redis.must(other.claim(name, {.count = 10})).empty());

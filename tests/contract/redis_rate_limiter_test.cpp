@@ -6,45 +6,21 @@
 #include "memory/memory_rate_limiter.hpp"
 #include "rate_limiter_contract.hpp"
 #include "runtime/random.hpp"
-#include "support/child_process.hpp"
-#include "support/redis_servers.hpp"
+#include "support/private_redis.hpp"
+#include "support/redis_connection.hpp"
 
 namespace netbuild::test {
 namespace {
 
-/// A client for as long as it lives.
-struct Connected {
-    Connected(asio::io_context& context, Clock& clock, RedisClient::Options options)
-        : context_(context), client(context.get_executor(), clock, std::move(options)) {
-        client.start().value();
-    }
-    ~Connected() {
-        run(context_, [](RedisClient& client) -> awaitable<bool> {
-            co_await client.stop();
-            co_return true;
-        }(client));
-    }
-    asio::io_context& context_;
-    RedisClient client;
-};
-
-RedisClient::Options options_of(RedisKind kind) {
-    const RedisServer server = redis_server(kind);
-    RedisClient::Options options;
-    options.url = server.url;
-    options.ca_file = server.ca_file;
-    return options;
-}
-
 template <RedisKind kind>
 struct Redis {
     explicit Redis(asio::io_context& context)
-        : context_(context), connected_(context, clock_, options_of(kind)) {}
+        : context_(context), connected_(context, clock_, redis_options(redis_server(kind))) {}
     RateLimiter& limiter() { return limiter_; }
     void pass(Clock::duration time) { must(context_, clock_.sleep(time)); }
     asio::io_context& context_;
     SystemClock clock_;
-    Connected connected_;
+    RedisConnection connected_;
     RedisRateLimiter limiter_{context_.get_executor(), connected_.client};
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Single, RateLimiterContract, Redis<RedisKind::single>);
@@ -65,9 +41,7 @@ constexpr std::array forms{RateForm::milliseconds, RateForm::microseconds, RateF
 
 class RedisRate : public testing::Test {
 protected:
-    resp::Reply ask(RedisCommand command) {
-        return must(context, connected.client.execute(std::move(command)));
-    }
+    resp::Reply ask(RedisCommand command) { return connected.ask(std::move(command)); }
     result<RateDecision> act(RateAction action, std::vector<RateCharge> charges) {
         return run(context, limiter.act(action, std::move(charges)));
     }
@@ -76,13 +50,13 @@ protected:
     }
     asio::io_context context;
     SystemClock clock;
-    Connected connected{context, clock, options_of(RedisKind::single)};
+    RedisConnection connected{context, clock, redis_options(redis_server(RedisKind::single))};
     RedisRateLimiter limiter{context.get_executor(), connected.client};
 };
 
 TEST_F(RedisRate, what_is_asked_before_there_is_a_connection_is_answered_on_a_cluster_too) {
     for (const RedisKind kind : redis_kinds) {
-        Connected fresh(context, clock, options_of(kind));
+        RedisConnection fresh(context, clock, redis_options(redis_server(kind)));
         RedisRateLimiter early(context.get_executor(), fresh.client);
         const auto policy = policy_of(RateForm::milliseconds);
         int allowed = 0, answers = 0;
@@ -243,7 +217,7 @@ private:
 
 TEST_F(RedisRate, the_clock_of_a_node_does_not_matter) {
     WrongClock wrong;
-    Connected other(context, wrong, options_of(RedisKind::single));
+    RedisConnection other(context, wrong, redis_options(redis_server(RedisKind::single)));
     RedisRateLimiter there(context.get_executor(), other.client);
     for (const RateForm form : forms) {
         const auto policy = policy_of(form, 4);
@@ -260,9 +234,6 @@ TEST_F(RedisRate, the_clock_of_a_node_does_not_matter) {
 /// A server of its own, for what others must not see.
 class OwnRedis : public testing::Test {
 protected:
-    OwnRedis() {
-        ask({"PING"}); // it is there
-    }
     /// The client connects anew to a server that was demoted: it may take more than one try.
     void ask(std::initializer_list<std::string_view> words) {
         const Deadline deadline(clock, 10s);
@@ -272,15 +243,11 @@ protected:
     result<RateDecision> check(const RatePolicyPtr& policy, std::string key = "key") {
         return run(context, limiter.act(RateAction::check, {{policy, std::move(key)}}));
     }
-    std::string port = server_port(90);
-    ChildProcess server{{"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                         "--appendonly", "no", "--daemonize", "no", "--logfile", "/dev/null"}};
+    PrivateRedis server{1, false};
     asio::io_context context;
     SystemClock clock;
-    Connected connected{
-        context,
-        clock,
-        {.url = "redis://127.0.0.1:" + port, .timeout = std::chrono::milliseconds(300)}};
+    RedisConnection connected{
+        context, clock, {.url = server.url(0), .timeout = std::chrono::milliseconds(300)}};
     RedisRateLimiter limiter{context.get_executor(), connected.client};
 };
 

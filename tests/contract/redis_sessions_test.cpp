@@ -2,36 +2,27 @@
 #include "session_store_contract.hpp"
 
 #include "redis/redis_sessions.hpp"
-#include "support/child_process.hpp"
-#include "support/redis_servers.hpp"
+#include "support/private_redis.hpp"
+#include "support/redis_connection.hpp"
 
 namespace netbuild::test {
 namespace {
-
-awaitable<bool> stopped(RedisClient& client) {
-    co_await client.stop();
-    co_return true;
-}
 
 template <RedisKind kind>
 struct On {
     static constexpr Clock::duration brief = std::chrono::milliseconds(1200);
     explicit On(asio::io_context& context)
-        : context_(context),
-          redis_(context.get_executor(), clock_,
-                 {.url = redis_server(kind).url, .ca_file = redis_server(kind).ca_file}) {
-        redis_.start().value();
-    }
-    ~On() { run(context_, stopped(redis_)); }
+        : context_(context), connection_(context, clock_, redis_options(redis_server(kind))) {}
     SessionStore& store(SessionTimeouts timeouts) {
-        return stores_.emplace_back(redis_, clock_, RedisSessions::Options{.timeouts = timeouts})
+        return stores_
+            .emplace_back(connection_.client, clock_, RedisSessions::Options{.timeouts = timeouts})
             .store();
     }
     void pass(Clock::duration time) { must(context_, clock_.sleep(time)); }
 
     asio::io_context& context_;
     SystemClock clock_;
-    RedisClient redis_;
+    RedisConnection connection_;
     std::deque<RedisSessions> stores_;
 };
 using Single = On<RedisKind::single>;
@@ -45,7 +36,7 @@ class RedisSessionsTest : public testing::Test {
 protected:
     SessionStore& store(SessionTimeouts timeouts = {}) { return redis.store(timeouts); }
     resp::Reply ask(std::initializer_list<std::string_view> words) {
-        return must(context, redis.redis_.execute(RedisCommand::anywhere(words)));
+        return redis.connection_.ask(RedisCommand::anywhere(words));
     }
     static std::string key(const Session& session) {
         return "netbuild:session:{" + session.handle.substr(3) + "}";
@@ -159,7 +150,7 @@ TEST_F(RedisSessionsTest, a_session_of_the_list_that_is_not_there_is_struck_only
 }
 
 TEST_F(RedisSessionsTest, reads_by_callback_are_the_same_and_pipelined) {
-    RedisSessions sessions(redis.redis_, redis.clock_, {});
+    RedisSessions sessions(redis.connection_.client, redis.clock_, {});
     const auto made = must(context, sessions.store().create("", {{"a", 1}}));
     int right = 0, none = 0, left = 0;
     for (int i = 0; i < 100; ++i) {
@@ -178,33 +169,28 @@ TEST_F(RedisSessionsTest, reads_by_callback_are_the_same_and_pipelined) {
 TEST(RedisSessionsAway, a_server_that_is_away_is_unavailable) {
     asio::io_context context;
     SystemClock clock;
-    RedisClient redis(context.get_executor(), clock,
-                      {.url = "redis://127.0.0.1:1", .timeout = std::chrono::milliseconds(50)});
-    redis.start().value();
-    RedisSessions sessions(redis, clock, {});
+    RedisConnection redis(context, clock,
+                          {.url = "redis://127.0.0.1:1", .timeout = std::chrono::milliseconds(50)});
+    RedisSessions sessions(redis.client, clock, {});
     EXPECT_EQ(run(context, sessions.store().create("u", {})).error().code(),
               ErrorCode::unavailable);
     EXPECT_EQ(run(context, sessions.store().read(new_session_id())).error().code(),
               ErrorCode::unavailable);
     EXPECT_EQ(run(context, sessions.store().revoke_all("u")).error().code(),
               ErrorCode::unavailable);
-    run(context, stopped(redis));
 }
 
 TEST(RedisSessionsFull, a_full_server_refuses_new_ones_and_still_reads_and_ends_those_there_are) {
-    const std::string port = server_port(75);
-    const ChildProcess server({"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                               "--maxmemory-policy", "noeviction", "--loglevel", "warning"});
+    const PrivateRedis server(1, false, {"--maxmemory-policy", "noeviction"});
     asio::io_context context;
     SystemClock clock;
-    RedisClient redis(context.get_executor(), clock,
-                      {.url = "redis://127.0.0.1:" + port, .timeout = std::chrono::seconds(5)});
-    redis.start().value();
-    RedisSessions sessions(redis, clock, {});
+    RedisConnection redis(context, clock,
+                          {.url = server.url(0), .timeout = std::chrono::seconds(5)});
+    RedisSessions sessions(redis.client, clock, {});
     SessionStore& store = sessions.store();
     const auto made = must(context, store.create("ada", {{"a", 1}}));
     const auto other = must(context, store.create("ada", {{"a", 1}}));
-    must(context, redis.execute(RedisCommand::anywhere({"CONFIG", "SET", "maxmemory", "1mb"})));
+    redis.ask(RedisCommand::anywhere({"CONFIG", "SET", "maxmemory", "1mb"}));
     EXPECT_EQ(run(context, store.create("ada", {})).error().code(), ErrorCode::out_of_memory);
     EXPECT_EQ(
         run(context, store.update(made.id, {.set = {{"a", 2}}, .expected = {}})).error().code(),
@@ -214,7 +200,6 @@ TEST(RedisSessionsFull, a_full_server_refuses_new_ones_and_still_reads_and_ends_
     EXPECT_EQ(run(context, store.read(made.id)).error().code(), ErrorCode::not_found);
     EXPECT_EQ(must(context, store.revoke_all("ada")), 1u);
     EXPECT_EQ(run(context, store.read(other.id)).error().code(), ErrorCode::not_found);
-    run(context, stopped(redis));
 }
 
 } // namespace

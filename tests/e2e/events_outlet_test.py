@@ -9,34 +9,16 @@ import pathlib
 import subprocess
 import sys
 
-from harness import ROOT, EmbeddedServer, Failed, free_port, say, until
+from harness import ROOT, EmbeddedServer, Failed, OwnRedis, end, say, until
 from typescript_test import compile_project
 
 FOLDER = ROOT / "examples/events-outlet"
 STREAM = "netbuild:events"
 
 
-class Redis:
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
-                                         "--appendonly", "yes", "--appendfsync", "always"],
-                                        stdout=open(self.folder / "redis.log", "ab"), stderr=subprocess.STDOUT)
-        until("Redis answers", lambda: self.cli("ping") == "PONG")
-
-    def cli(self, *words):
-        return subprocess.run(["redis-cli", "-p", str(self.port), *words], capture_output=True, text=True).stdout.strip()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def positions(self):
-        return [line for line in self.cli("xrange", STREAM, "-", "+").splitlines() if line.replace("-", "").isdigit() and "-" in line]
+def positions_of(redis):
+    """Of the stream's entries."""
+    return [line for line in redis.cli("xrange", STREAM, "-", "+").splitlines() if line.replace("-", "").isdigit() and "-" in line]
 
 
 class Outlet:
@@ -59,12 +41,7 @@ class Outlet:
         self.process.wait()
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        end(self.process, seconds=20)
 
     def lines(self):
         if self.process.poll() not in (None, 0, -9):
@@ -90,7 +67,7 @@ def main():
     if which == "typescript":
         compile_project(FOLDER)
     server = EmbeddedServer("outlet", HTTP_AUTH="none", SIMULATOR_RATE=20)
-    redis = Redis(server.folder)
+    redis = OwnRedis("--appendonly", "yes", "--appendfsync", "always")
     server.environment["REDIS_URL"] = redis.url
     outlets = []
 
@@ -98,6 +75,7 @@ def main():
         outlets.append(Outlet(which, redis, server.folder, name, group))
         return outlets[-1].start()
 
+    redis.start()
     try:
         first = outlet("one")  # before there is a stream
         server.start()
@@ -112,7 +90,7 @@ def main():
         first.kill()
         second = outlet("two")  # has none of its notes: what the first one handled and could not acknowledge comes again
         until("the second one goes on", lambda: len(second.handled()) >= 50)
-        positions = redis.positions()
+        positions = positions_of(redis)
         until("all is handled", lambda: set(first.handled()) | set(second.handled()) >= set(positions))
         second.stop()
         both = first.handled() + second.handled()
@@ -123,12 +101,12 @@ def main():
 
         alone = outlet("one", group="alone")
         until("a new group has all from the start", lambda: set(alone.handled()) >= set(positions))
-        before = set(redis.positions())
+        before = set(positions_of(redis))
         redis.cli("del", STREAM)  # as if Redis had lost it; the server refills it
-        until("the stream is refilled", lambda: set(redis.positions()) >= before)
+        until("the stream is refilled", lambda: set(positions_of(redis)) >= before)
         until("the group is there again", lambda: "alone" in redis.cli("xinfo", "groups", STREAM))
         server.stop()
-        positions = redis.positions()
+        positions = positions_of(redis)
         until("all is handled", lambda: set(alone.handled()) >= set(positions))
         alone.stop()
         equal("after the stream was begun anew", alone.handled(), positions)
@@ -150,7 +128,7 @@ def main():
         for one in outlets:
             one.stop()
         server.stop()
-        redis.kill()
+        redis.close()
     say(f"the events' outlet in {which} holds")
 
 

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -231,6 +232,17 @@ class Netbuild:
             say(f"--- the end of {self.folder / 'log'}:\n{self.tail()}")
 
 
+def end(process, seconds=30):
+    """SIGTERM, and SIGKILL where that is not enough; nothing where it has ended."""
+    if process and process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 class EmbeddedServer:
     """netbuild serve on its embedded default, with a folder of its own; `settings` are NETBUILD_ variables. `tls`: with a
     certificate of its own, for localhost, which is its authority too (`ca`)."""
@@ -278,12 +290,41 @@ class EmbeddedServer:
             self.process.wait()
 
     def stop(self):
+        end(self.process)
+
+
+class OwnRedis:
+    """A Redis of the test's own, which it may end and start again; `settings` as on redis-server's command line."""
+
+    def __init__(self, *settings):
+        self.settings, self.folder, self.port, self.process = settings, pathlib.Path(tempfile.mkdtemp(prefix="netbuild-redis-")), free_port(), None
+        self.url = f"redis://127.0.0.1:{self.port}"
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.folder,
+                                             *self.settings], stdout=log, stderr=log)
+        until("Redis answers", lambda: self.cli("PING", check=False) == "PONG")
+
+    def cli(self, *words, check=True):
+        return subprocess.run(["redis-cli", "-p", str(self.port), *words], check=check, capture_output=True, text=True).stdout.strip()
+
+    def kill(self):
         if self.process and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """For good."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 # --- Camunda

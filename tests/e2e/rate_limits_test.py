@@ -5,10 +5,8 @@ servers on one Redis, and what happens when that is killed. Needs no server but 
 import json
 import shutil
 import socket
-import subprocess
-import tempfile
 
-from harness import EmbeddedServer, Failed, free_port, say, until
+from harness import EmbeddedServer, Failed, OwnRedis, say, until
 
 POLICIES = """
   api      5/1h  by=user on=/v1/tasks
@@ -105,23 +103,18 @@ def without_redis(server, token):
 
 
 def main():
-    servers, folder = [Server()], tempfile.mkdtemp(prefix="netbuild-limits-redis-")
-    redis = None
+    servers, redis = [Server()], OwnRedis("--save", "")
     try:
         servers[0].start()
         own_routes(servers[0])
-        port = free_port()
-        redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-                                 stdout=subprocess.DEVNULL)
-        servers += [Server(*roles, REDIS_URL=f"redis://127.0.0.1:{port}") for roles in ((), ("--roles", "api"))]
+        redis.start()
+        servers += [Server(*roles, REDIS_URL=redis.url) for roles in ((), ("--roles", "api"))]
         for server in servers[1:]:
             server.start()
         own_routes(servers[1])
         services(*servers[1:])
         token = servers[2].token()
         redis.kill()
-        redis.wait()
-        redis = None
         until("Redis is gone", lambda: servers[2].ask("POST", "/v1/ratelimit:peek", token, {"checks": [{"policy": "reports"}]})[1][
             "source"] == "failed_open")
         without_redis(servers[2], token)
@@ -129,10 +122,7 @@ def main():
         for server in servers:
             server.stop()
             shutil.rmtree(server.folder, ignore_errors=True)
-        if redis:
-            redis.kill()
-            redis.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        redis.close()
 
 
 if __name__ == "__main__":

@@ -7,16 +7,13 @@ that was there all the time has every event once; a Pub/Sub subscriber has none 
 import collections
 import http.client
 import json
-import pathlib
 import shutil
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
 
-from harness import Failed, Netbuild, free_port, say, stack_up, until
+from harness import Failed, Netbuild, OwnRedis, say, stack_up, until
 from kill_test import generate, redis_events, scratch_database
 from slot_test import as_number, events_of, metrics
 
@@ -24,35 +21,6 @@ BATCH = 60
 DELETE_NEWEST = """for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[1])) do
     redis.call('XDEL', KEYS[1], entry[1])
 end"""
-
-
-class PrivateRedis:
-    def __init__(self):
-        self.folder, self.port, self.process = pathlib.Path(tempfile.mkdtemp(prefix="netbuild-redis-")), free_port(), None
-
-    def start(self):
-        self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir",
-                                         str(self.folder), "--appendonly", "yes", "--appendfsync", "everysec",
-                                         "--loglevel", "warning"], stdout=subprocess.DEVNULL)
-        until("Redis answers", lambda: self.cli("PING", check=False) == "PONG")
-
-    def cli(self, *words, check=True):
-        return subprocess.run(["redis-cli", "-p", str(self.port), *words], check=check, capture_output=True, text=True).stdout.strip()
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-
-    def files(self):
-        return self.folder / "appendonlydir"
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class EventReader(threading.Thread):
@@ -129,14 +97,14 @@ class Test:
         say(f"  {what}: {len(self.stored)} events, the same in Redis")
 
     def restart_with_an_older_file(self):
-        older = self.redis.folder / "older"
+        older, files = self.redis.folder / "older", self.redis.folder / "appendonlydir"
         self.redis.cli("WAIT", "0", "10")
-        shutil.copytree(self.redis.files(), older)
+        shutil.copytree(files, older)
         self.load()
         self.settled()
-        self.redis.end()
-        shutil.rmtree(self.redis.files())
-        older.rename(self.redis.files())
+        self.redis.kill()
+        shutil.rmtree(files)
+        older.rename(files)
         self.redis.start()
         self.load()
         self.settled()
@@ -147,8 +115,8 @@ def main():
     name = f"redis_loss_{time.time_ns() // 1000000}"
     source = stack_up()
     stack = scratch_database(source, name)
-    with PrivateRedis() as redis:
-        stack["redis"] = f"redis://127.0.0.1:{redis.port}"
+    with OwnRedis("--appendonly", "yes", "--appendfsync", "everysec", "--loglevel", "warning") as redis:
+        stack["redis"] = redis.url
         with Netbuild(stack, name, redis=True) as netbuild:
             netbuild.start()
             test = Test(redis, netbuild, stack)

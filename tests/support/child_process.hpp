@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ public:
         pid_ = fork();
         if (pid_ < 0) throw std::runtime_error("fork failed");
         if (pid_ == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGTERM); // an owner that is killed has no destructor
             execvp(arguments[0], arguments.data());
             _exit(127);
         }
