@@ -14,16 +14,6 @@ namespace {
 /// Messages of a first look, and the fewest of a later one.
 constexpr std::size_t first_step = 32, least_step = 8;
 
-std::string_view text_at(const Value& record, std::string_view path) {
-    const Value* value = record.at_path(path);
-    return value ? value->string_or() : std::string_view{};
-}
-
-std::int64_t integer_at(const Value& record, std::string_view path, std::int64_t otherwise = 0) {
-    const Value* value = record.at_path(path);
-    return value ? value->integer_or(otherwise) : otherwise;
-}
-
 result<void> check_range(const Object& body, std::string_view path, std::size_t max) {
     const Value whole(body);
     const Value* value = whole.at_path(path);
@@ -72,44 +62,44 @@ void add_fixed(ContextWindow& window, const ValuePtr& conversation, const ValueP
             Object source = context_source(*context, fmt::format("pinned[{}]", i));
             if (const Value* from = (*facts)[i].at_path("source")) source.set("source", *from);
             window.offer({.kind = ContextPart::Kind::pinned,
-                          .text = std::string(text_at((*facts)[i], "text")),
+                          .text = std::string((*facts)[i].text_at("text")),
                           .source = std::move(source)});
         }
     }
     for (const ValuePtr& context : {execution, conversation}) {
         if (!context || !context->at_path("summary")) continue;
         Object source = context_source(*context, "summary");
-        source.set("uptoSequence", integer_at(*context, "summary.uptoSequence"));
+        source.set("uptoSequence", context->integer_at("summary.uptoSequence"));
         window.offer({.kind = ContextPart::Kind::summary,
-                      .text = std::string(text_at(*context, "summary.text")),
+                      .text = std::string(context->text_at("summary.text")),
                       .source = std::move(source)});
     }
 }
 
-bool is_said(const Value& message) { return text_at(message, "state") != "deleted"; }
+bool is_said(const Value& message) { return message.text_at("state") != "deleted"; }
 
 ContextPart message_part(const Value& message) {
     ContextPart part{.kind = ContextPart::Kind::message,
-                     .role = std::string(text_at(message, "role")),
-                     .text = std::string(text_at(message, "text"))};
+                     .role = std::string(message.text_at("role")),
+                     .text = std::string(message.text_at("text"))};
     const Value* attachments = message.at_path("attachments");
     if (const auto* list = attachments ? attachments->get_if<Array>() : nullptr) {
         for (const Value& one : *list)
             part.text += fmt::format("{}[attachment: {}, {}]", part.text.empty() ? "" : "\n",
-                                     text_at(one, "name"), text_at(one, "mediaType"));
+                                     one.text_at("name"), one.text_at("mediaType"));
     }
-    part.source = {{"messageId", text_at(message, "messageId")},
-                   {"sequence", integer_at(message, "sequence")},
-                   {"number", integer_at(message, "number")},
-                   {"author", text_at(message, "author")}};
+    part.source = {{"messageId", message.text_at("messageId")},
+                   {"sequence", message.integer_at("sequence")},
+                   {"number", message.integer_at("number")},
+                   {"author", message.text_at("author")}};
     return part;
 }
 
 /// What passages are looked for: the newest thing that a user said, or null.
 ValuePtr question_of(const std::vector<ValuePtr>& newest_first) {
     for (const ValuePtr& message : newest_first) {
-        if (is_said(*message) && text_at(*message, "role") == "user" &&
-            !text_at(*message, "text").empty())
+        if (is_said(*message) && message->text_at("role") == "user" &&
+            !message->text_at("text").empty())
             return message;
     }
     return nullptr;
@@ -157,8 +147,8 @@ awaitable<void> AiContexts::add_passages(Window& window, std::size_t limit, Valu
         co_await retriever_->retrieve({.domain = window.domain,
                                        .conversation = window.conversation,
                                        .execution = window.execution,
-                                       .text = std::string(text_at(*question, "text")),
-                                       .message = std::string(text_at(*question, "messageId")),
+                                       .text = std::string(question->text_at("text")),
+                                       .message = std::string(question->text_at("messageId")),
                                        .limit = limit});
     if (!found) {
         window.passages_failed = found.error().code();
@@ -188,7 +178,7 @@ awaitable<result<void>> AiContexts::add_messages(Window& window, Bounds bounds) 
         if (beyond == 0) question = question_of(walked.messages);
         more = walked.more;
         for (const ValuePtr& message : walked.messages) {
-            beyond = integer_at(*message, "sequence");
+            beyond = message->integer_at("sequence");
             more &= beyond > bounds.summarised;
             if (beyond <= bounds.summarised) break;
             if (!is_said(*message)) continue;
@@ -212,8 +202,8 @@ awaitable<result<AiContexts::Window>> AiContexts::window(std::string conversatio
     CO_TRY(const ValuePtr about, co_await conversations_.conversation(conversation));
     Window window;
     window.conversation = conversation;
-    window.domain = text_at(*about, "domainId");
-    window.execution = text_at(*about, "executionId");
+    window.domain = about->text_at("domainId");
+    window.execution = about->text_at("executionId");
     std::vector<std::string> ids{Key{window.domain, conversation}.id()};
     if (!window.execution.empty()) ids.push_back(Key{window.domain, "", window.execution}.id());
     CO_TRY(auto contexts, co_await records_.get(ai_contexts, std::move(ids)));
@@ -230,7 +220,7 @@ awaitable<result<AiContexts::Window>> AiContexts::window(std::string conversatio
     const Bounds bounds{
         .messages = limit_of(own, shared, "maxMessages", messages_max, messages_max),
         .passages = limit_of(own, shared, "maxPassages", passages_default, passages_max),
-        .summarised = own ? integer_at(*own, "summary.uptoSequence") : 0};
+        .summarised = own ? own->integer_at("summary.uptoSequence") : 0};
     CO_TRY_VOID(co_await add_messages(window, bounds));
     co_return window;
 }

@@ -21,16 +21,6 @@ constexpr int post_attempts_max = 64;
 
 constexpr std::string_view message_order[] = {"conversationId", "sequence", "number"};
 
-std::string_view text_of(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? value->string_or() : std::string_view{};
-}
-
-std::int64_t number_of(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? value->integer_or() : 0;
-}
-
 /// What a request can say of a record; to be compared with what was said before.
 Object asked_of(std::span<const Field> fields, const Object& body) {
     Object asked;
@@ -47,7 +37,7 @@ Error no_message(std::string_view id) {
 
 /// A cursor is a direction and the sequence number that it starts behind.
 std::string cursor_of(char direction, const Value& message) {
-    return encode_base64url(fmt::format("{}{}", direction, number_of(message, "sequence")));
+    return encode_base64url(fmt::format("{}{}", direction, message.integer_at("sequence")));
 }
 
 struct Cursor {
@@ -74,7 +64,7 @@ void add_newest(std::vector<ValuePtr>& newest, const std::vector<ValuePtr>& stat
                 bool descending) {
     for (const ValuePtr& state : states) {
         const bool same = !newest.empty() &&
-                          number_of(*newest.back(), "sequence") == number_of(*state, "sequence");
+                          newest.back()->integer_at("sequence") == state->integer_at("sequence");
         if (!same) {
             newest.push_back(state);
         } else if (!descending) {
@@ -90,7 +80,7 @@ result<void> check_content(const Object& body) {
     if ((!text || text->string_or().empty()) && (!list || list->empty()))
         return fail(ErrorCode::invalid_argument, "text: is missing, and there is no attachment");
     for (std::size_t i = 0; list && i < list->size(); ++i) {
-        if (number_of((*list)[i], "sizeBytes") < 0)
+        if ((*list)[i].integer_at("sizeBytes") < 0)
             return fail(ErrorCode::invalid_argument,
                         fmt::format("attachments[{}].sizeBytes: must not be negative", i));
     }
@@ -192,7 +182,7 @@ awaitable<result<ValuePtr>> Conversations::conversation(std::string id) {
 awaitable<result<std::string>> Conversations::domain_of(std::string id) {
     if (const auto known = domains_.find(id); known != domains_.end()) co_return known->second;
     CO_TRY(const ValuePtr record, co_await conversation(id));
-    std::string domain(text_of(*record, "domainId"));
+    std::string domain(record->text_at("domainId"));
     if (domains_.size() >= known_max) domains_.clear();
     domains_.emplace(std::move(id), domain);
     co_return domain;
@@ -269,8 +259,8 @@ awaitable<result<RecordPage>> Conversations::states(std::string conversation, bo
 
 awaitable<result<void>> Conversations::read_head(std::string conversation, Turn& turn) {
     CO_TRY(const RecordPage last, co_await states(std::move(conversation), true, 0, 1));
-    turn.sequence = last.items.empty() ? 0 : number_of(*last.items.front(), "sequence");
-    turn.id = last.items.empty() ? "" : std::string(text_of(*last.items.front(), "messageId"));
+    turn.sequence = last.items.empty() ? 0 : last.items.front()->integer_at("sequence");
+    turn.id = last.items.empty() ? "" : std::string(last.items.front()->text_at("messageId"));
     co_return result<void>{};
 }
 
@@ -352,12 +342,12 @@ awaitable<result<std::vector<ValuePtr>>> Conversations::history(std::string conv
                                                                 std::string message) {
     CO_TRY(const auto found, co_await records_.get(messages, {message}));
     const ValuePtr& first = found.front();
-    if (!first || text_of(*first, "conversationId") != conversation ||
-        number_of(*first, "number") != 1)
+    if (!first || first->text_at("conversationId") != conversation ||
+        first->integer_at("number") != 1)
         co_return no_message(message);
     RecordQuery query{.collection = &messages,
                       .where = {{"conversationId", Op::equal, std::move(conversation)},
-                                {"sequence", Op::equal, number_of(*first, "sequence")}},
+                                {"sequence", Op::equal, first->integer_at("sequence")}},
                       .sort = {std::begin(message_order), std::end(message_order)},
                       .limit = states_max};
     CO_TRY(RecordPage page, co_await records_.find(std::move(query)));
@@ -367,8 +357,8 @@ awaitable<result<std::vector<ValuePtr>>> Conversations::history(std::string conv
 
 awaitable<result<ValuePtr>> Conversations::append_state(ValuePtr newest, std::string_view state,
                                                         Object content, std::string by) {
-    const std::int64_t number = number_of(*newest, "number") + 1;
-    const std::string message(text_of(*newest, "messageId"));
+    const std::int64_t number = newest->integer_at("number") + 1;
+    const std::string message(newest->text_at("messageId"));
     if (number > static_cast<std::int64_t>(states_max))
         co_return fail(ErrorCode::conflict,
                        fmt::format("a message has at most {} states", states_max));
@@ -395,12 +385,12 @@ namespace {
 
 result<void> check_change(const Value& newest, std::optional<std::int64_t> number,
                           const Caller& caller) {
-    if (text_of(newest, "author") != caller.subject &&
-        !may_moderate(caller, text_of(newest, "domainId")))
+    if (newest.text_at("author") != caller.subject &&
+        !may_moderate(caller, newest.text_at("domainId")))
         return fail(ErrorCode::forbidden, "its author and admins may do this");
-    if (number && *number != number_of(newest, "number"))
+    if (number && *number != newest.integer_at("number"))
         return fail(ErrorCode::precondition_failed,
-                    fmt::format("message {}", text_of(newest, "messageId")));
+                    fmt::format("message {}", newest.text_at("messageId")));
     return {};
 }
 
@@ -412,7 +402,7 @@ awaitable<result<ValuePtr>> Conversations::edit(std::string conversation, std::s
     CO_TRY_VOID(check_content(body));
     CO_TRY(ValuePtr newest, co_await this->message(std::move(conversation), message));
     CO_TRY_VOID(check_change(*newest, number, caller));
-    if (text_of(*newest, "state") == "deleted")
+    if (newest->text_at("state") == "deleted")
         co_return fail(ErrorCode::conflict, fmt::format("message {}: is deleted", message));
     if (asked_of(message_edit_fields, *newest->get_if<Object>()) == body) co_return newest;
     co_return co_await append_state(std::move(newest), "edited", std::move(body), caller.subject);
@@ -423,7 +413,7 @@ awaitable<result<ValuePtr>> Conversations::remove(std::string conversation, std:
                                                   Caller caller) {
     CO_TRY(ValuePtr newest, co_await this->message(std::move(conversation), std::move(message)));
     CO_TRY_VOID(check_change(*newest, number, caller));
-    if (text_of(*newest, "state") == "deleted") co_return newest;
+    if (newest->text_at("state") == "deleted") co_return newest;
     co_return co_await append_state(std::move(newest), "deleted", {}, caller.subject);
 }
 
@@ -441,7 +431,7 @@ awaitable<result<Conversations::Walked>> Conversations::walk(std::string convers
         // Upwards the last one's newer states may lie behind the page.
         const bool cut = full && !descending;
         if (cut) newest.pop_back();
-        if (!newest.empty()) beyond = number_of(*newest.back(), "sequence");
+        if (!newest.empty()) beyond = newest.back()->integer_at("sequence");
         walked.messages.insert(walked.messages.end(), newest.begin(), newest.end());
         walked.more = walked.messages.size() > limit || cut;
         if (!full || walked.messages.size() > limit) break;
@@ -464,7 +454,7 @@ awaitable<result<RecordPage>> Conversations::page(PageQuery query) {
     if (down && floor > 0) {
         const auto behind =
             std::find_if(walked.messages.begin(), walked.messages.end(),
-                         [&](const ValuePtr& one) { return number_of(*one, "sequence") <= floor; });
+                         [&](const ValuePtr& one) { return one->integer_at("sequence") <= floor; });
         walked.more &= behind == walked.messages.end();
         walked.messages.erase(behind, walked.messages.end());
     }
@@ -495,7 +485,7 @@ awaitable<result<RecordPage>> Conversations::search(SearchQuery query) {
     std::vector<std::string> successors; // states are numbered without a gap
     for (const ValuePtr& state : page.items)
         successors.push_back(
-            fmt::format("{}.{}", text_of(*state, "messageId"), number_of(*state, "number") + 1));
+            fmt::format("{}.{}", state->text_at("messageId"), state->integer_at("number") + 1));
     if (successors.empty()) co_return page;
     CO_TRY(const auto later, co_await records_.get(messages, std::move(successors)));
     std::vector<ValuePtr> shown;
@@ -516,7 +506,7 @@ Object shown_conversation(const Value& record) {
 }
 
 Object shown_message(const Value& record) {
-    Object shown{{"id", std::string(text_of(record, "messageId"))}};
+    Object shown{{"id", std::string(record.text_at("messageId"))}};
     for (const Field& field : message_fields) {
         const Value* value = field.name == "messageId" ? nullptr : record.at_path(field.name);
         if (value) shown.append(std::string(field.name), *value);

@@ -13,10 +13,6 @@ constexpr std::string_view question_prefix = "message:";
 /// Questions lie near a question: so many more are looked at than wanted.
 constexpr std::size_t looked_at = 4;
 
-std::string text_at(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? std::string(value->string_or()) : std::string();
-}
 std::size_t size_at(const Value& record, std::string_view field) {
     const Value* value = record.at_path(field);
     return value ? static_cast<std::size_t>(std::max<std::int64_t>(value->integer_or(), 0)) : 0;
@@ -55,10 +51,10 @@ EmbeddedPassages::of_index(ValuePtr index, ValuePtr question, std::size_t limit)
     std::vector<Passage> passages;
     for (const Embeddings::Hit& hit : answer.hits) {
         const Value& record = *hit.record;
-        if (text_at(record, "vectorId").starts_with(question_prefix)) continue;
-        Passage passage{.text = text_at(record, "text"),
-                        .document = text_at(record, "source"),
-                        .chunk = text_at(record, "chunk"),
+        if (record.text_at("vectorId").starts_with(question_prefix)) continue;
+        Passage passage{.text = std::string(record.text_at("text")),
+                        .document = std::string(record.text_at("source")),
+                        .chunk = std::string(record.text_at("chunk")),
                         .from = size_at(record, "from"),
                         .to = size_at(record, "to"),
                         .score = hit.score};

@@ -24,15 +24,9 @@ constexpr std::chrono::hours news_kept{12};
 constexpr std::chrono::seconds tend_interval{1};
 constexpr std::size_t differences_shown = 20;
 
-std::int64_t integer(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? value->integer_or() : 0;
+bool is(const Value& record, std::string_view status) {
+    return std::string(record.text_at("status")) == status;
 }
-std::string text(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? std::string(value->string_or()) : std::string();
-}
-bool is(const Value& record, std::string_view status) { return text(record, "status") == status; }
 
 /// The row of a record; false: the record is none that we wrote.
 bool row_of(const Value& record, VectorSpec spec, VectorRow& row) {
@@ -43,7 +37,7 @@ bool row_of(const Value& record, VectorSpec spec, VectorRow& row) {
     if (!tags) return false;
     row.tags = std::move(*tags);
     row.key = record_id(record);
-    row.label = integer(record, "label");
+    row.label = record.integer_at("label");
     return row.label > 0;
 }
 
@@ -113,7 +107,7 @@ result<void> EmbeddingCache::admits(const Value& record, std::int64_t count) con
 
 /// Others leave, the one that was not used for longest first.
 result<void> EmbeddingCache::make_room(const Value& record) {
-    const std::int64_t count = integer(record, "count");
+    const std::int64_t count = record.integer_at("count");
     TRY_VOID(admits(record, count));
     const std::string id = record_id(record);
     const std::size_t wanted =
@@ -176,7 +170,7 @@ awaitable<result<std::vector<std::int64_t>>> EmbeddingCache::removed_after(std::
     do {
         CO_TRY(const RecordPage found, co_await records_.find(query));
         for (const ValuePtr& one : found.items)
-            labels.push_back(integer(*one, "label"));
+            labels.push_back(one->integer_at("label"));
         query.after = found.next;
     } while (!query.after.empty());
     co_return labels;
@@ -190,19 +184,23 @@ awaitable<result<EmbeddingCache::Loaded>> EmbeddingCache::load(ValuePtr record) 
     CO_TRY_VOID(co_await add_records(*loaded.index, *record, 0, &loaded.check));
     // What was added or removed while it was read makes no difference of ours.
     CO_TRY(const ValuePtr now, co_await records_.one(embedding_indexes, id));
-    const std::int64_t count = integer(*record, "count");
-    if (integer(*now, "sequence") == integer(*record, "sequence") && loaded.check.vectors != count)
+    const std::int64_t count = record->integer_at("count");
+    if (now->integer_at("sequence") == record->integer_at("sequence") &&
+        loaded.check.vectors != count)
         loaded.check.differences.push_back(fmt::format(
             "the registry counts {} vectors, there are {} records", count, loaded.check.vectors));
-    const std::string file = text(*record, "file"), graph = text(*record, "graphFile");
+    const std::string file = std::string(record->text_at("file")),
+                      graph = std::string(record->text_at("graphFile"));
     if (file.empty()) co_return loaded;
-    const std::int64_t upto = integer(*record, "fileSequence");
+    const std::int64_t upto = record->integer_at("fileSequence");
     CO_TRY(auto removed, co_await removed_after(id, upto));
     CO_TRY(auto differences,
-           co_await loaded.index->compare({file, text(*record, "checksum")}, {upto, removed}));
+           co_await loaded.index->compare({file, std::string(record->text_at("checksum"))},
+                                          {upto, removed}));
     std::move(differences.begin(), differences.end(), std::back_inserter(loaded.check.differences));
     if (!graph.empty()) {
-        auto taken = co_await loaded.index->take_graph({graph, text(*record, "graphChecksum")});
+        auto taken = co_await loaded.index->take_graph(
+            {graph, std::string(record->text_at("graphChecksum"))});
         if (!taken && taken.error().code() != ErrorCode::corrupt)
             co_return std::move(taken).error();
         if (!taken) loaded.check.differences.push_back(taken.error().detail());
@@ -237,15 +235,16 @@ awaitable<result<void>> EmbeddingCache::open(std::shared_ptr<Handle> handle, Val
         handle->index = std::move(loaded.index);
         handle->save_anyway = !differences.empty();
     }
-    handle->sequence = integer(*record, "sequence");
-    handle->saved = text(*record, "file").empty() ? 0 : integer(*record, "fileSequence");
+    handle->sequence = record->integer_at("sequence");
+    handle->saved =
+        std::string(record->text_at("file")).empty() ? 0 : record->integer_at("fileSequence");
     handle->looked = handle->changed = clock_.monotonic();
     if (handle->save_anyway || handle->saved < handle->sequence) touched(handle->id);
     co_return result<void>{};
 }
 
 awaitable<result<void>> EmbeddingCache::catch_up(std::shared_ptr<Handle> handle, ValuePtr record) {
-    const std::int64_t wanted = integer(*record, "sequence");
+    const std::int64_t wanted = record->integer_at("sequence");
     if (clock_.monotonic() - handle->looked > news_kept) handle->index = nullptr;
     if (!handle->index) co_return co_await open(handle, record);
     handle->looked = clock_.monotonic();
@@ -265,7 +264,7 @@ awaitable<result<void>> EmbeddingCache::catch_up(std::shared_ptr<Handle> handle,
 awaitable<result<std::shared_ptr<VectorIndex>>> EmbeddingCache::current(ValuePtr record) {
     const auto handle = handle_of(record_id(*record));
     handle->used = clock_.monotonic();
-    const bool fresh = handle->index && handle->sequence >= integer(*record, "sequence") &&
+    const bool fresh = handle->index && handle->sequence >= record->integer_at("sequence") &&
                        clock_.monotonic() - handle->looked <= news_kept;
     if (fresh) co_return handle->index;
     CO_TRY(const Turn turn, co_await Turn::take(handle));
@@ -301,7 +300,8 @@ awaitable<result<void>> EmbeddingCache::save(std::string id) {
     CO_TRY(ValuePtr record, co_await records_.one(embedding_indexes, id));
     CO_TRY(const auto index, co_await current(record));
     const std::int64_t upto = handle->sequence;
-    const std::string old_file = text(*record, "file"), old_graph = text(*record, "graphFile");
+    const std::string old_file = std::string(record->text_at("file")),
+                      old_graph = std::string(record->text_at("graphFile"));
     CO_TRY(const VectorFiles files,
            co_await index->save(fmt::format("{}-{}-{}", id, upto, record_version(*record))));
     for (int attempt = 1;; ++attempt) {
@@ -390,7 +390,7 @@ awaitable<result<void>> EmbeddingCache::finish_removal(ValuePtr record) {
         }
     }
     for (const std::string_view field : {"file", "graphFile"}) {
-        const std::string name = text(*record, field);
+        const std::string name = std::string(record->text_at(field));
         if (owned_ && !name.empty()) CO_TRY_VOID(co_await indexes_.remove_file(name));
     }
     co_return co_await commit(RecordWrite::erase(embedding_indexes, id, record_version(*record)));
@@ -424,8 +424,8 @@ awaitable<result<void>> EmbeddingCache::remove_orphans() {
     do {
         CO_TRY(const RecordPage found, co_await records_.find(query));
         for (const ValuePtr& one : found.items) {
-            known.insert(text(*one, "file"));
-            known.insert(text(*one, "graphFile"));
+            known.insert(std::string(one->text_at("file")));
+            known.insert(std::string(one->text_at("graphFile")));
         }
         query.after = found.next;
     } while (!query.after.empty());

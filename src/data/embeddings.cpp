@@ -23,11 +23,6 @@ Error wrong(std::string_view field, std::string_view must) {
     return fail(ErrorCode::invalid_argument, fmt::format("{}: {}", field, must));
 }
 
-std::int64_t integer(const Value& record, std::string_view field) {
-    const Value* value = record.at_path(field);
-    return value ? value->integer_or() : 0;
-}
-
 std::string key_of(const std::string& index, std::string_view vector) {
     return fmt::format("{}/{}", index, vector);
 }
@@ -136,9 +131,9 @@ awaitable<result<void>> Embeddings::mend(std::string id) {
     for (int attempt = 1;; ++attempt) {
         CO_TRY(const ValuePtr index, co_await get(id));
         CO_TRY(const auto check, co_await cache_.check(index));
-        if (check.vectors == integer(*index, "count")) break;
+        if (check.vectors == index->integer_at("count")) break;
         auto done = co_await cache_.commit(
-            registry_write(*index, integer(*index, "sequence"), check.vectors));
+            registry_write(*index, index->integer_at("sequence"), check.vectors));
         if (done) break;
         if (done.error().code() != ErrorCode::conflict || attempt == attempts_max) co_return done;
     }
@@ -169,7 +164,7 @@ awaitable<result<Embeddings::Plan>> Embeddings::plan_of(const Value& index,
         keys.push_back(key_of(id, body.find("vectorId")->string_or()));
     CO_TRY(const auto there, co_await records_.get(embeddings, keys));
     Plan plan;
-    std::int64_t sequence = integer(index, "sequence");
+    std::int64_t sequence = index.integer_at("sequence");
     for (std::size_t i = 0; i < bodies.size(); ++i) {
         if (there[i] && said_of(record_body(*there[i])) == said_of(bodies[i])) {
             ++plan.outcome.unchanged;
@@ -185,9 +180,9 @@ awaitable<result<Embeddings::Plan>> Embeddings::plan_of(const Value& index,
         ++plan.outcome.replaced;
         plan.writes.push_back(
             RecordWrite::replace(embeddings, keys[i], record_version(*there[i]), std::move(body)));
-        plan.writes.push_back(removal(id, ++sequence, integer(*there[i], "label")));
+        plan.writes.push_back(removal(id, ++sequence, there[i]->integer_at("label")));
     }
-    const std::int64_t count = integer(index, "count") + plan.outcome.added;
+    const std::int64_t count = index.integer_at("count") + plan.outcome.added;
     CO_TRY_VOID(cache_.admits(index, count));
     if (!plan.writes.empty()) plan.writes.push_back(registry_write(index, sequence, count));
     co_return plan;
@@ -226,17 +221,17 @@ awaitable<result<std::int64_t>> Embeddings::remove_records(std::string id,
     for (int attempt = 1;; ++attempt) {
         CO_TRY(const ValuePtr index, co_await get(id));
         CO_TRY(const auto there, co_await records_.get(embeddings, keys));
-        std::int64_t sequence = integer(*index, "sequence"), removed = 0;
+        std::int64_t sequence = index->integer_at("sequence"), removed = 0;
         std::vector<RecordWrite> writes;
         for (const ValuePtr& record : there) {
             if (!record) continue;
             ++removed;
             writes.push_back(
                 RecordWrite::erase(embeddings, record_id(*record), record_version(*record)));
-            writes.push_back(removal(id, ++sequence, integer(*record, "label")));
+            writes.push_back(removal(id, ++sequence, record->integer_at("label")));
         }
         if (removed == 0) co_return 0;
-        writes.push_back(registry_write(*index, sequence, integer(*index, "count") - removed));
+        writes.push_back(registry_write(*index, sequence, index->integer_at("count") - removed));
         auto done = co_await cache_.commit(std::move(writes));
         if (done) {
             cache_.touched(id);
@@ -306,7 +301,7 @@ awaitable<result<Embeddings::Answer>> Embeddings::search(ValuePtr index, VectorQ
     CO_TRY(const auto records, co_await records_.get(embeddings, std::move(keys)));
     for (std::size_t i = 0; i < records.size(); ++i) {
         // Removed or replaced since: what is there now was not compared.
-        if (!records[i] || integer(*records[i], "label") != found.hits[i].label) continue;
+        if (!records[i] || records[i]->integer_at("label") != found.hits[i].label) continue;
         answer.hits.push_back({records[i], found.hits[i].score});
     }
     co_return answer;

@@ -26,11 +26,6 @@ constexpr std::size_t page_bytes_max = 32 * 1024 * 1024;
 constexpr int attempts_max = 20, passes_max = 5;
 constexpr std::string_view message_source = "message:";
 
-std::string_view text(const Value& record, std::string_view field) {
-    const Value* found = record.at_path(field);
-    return found ? found->string_or() : std::string_view{};
-}
-
 RecordQuery all_of(const Collection& collection) {
     const std::size_t fit = page_bytes_max / collection.bytes_max;
     return {.collection = &collection,
@@ -194,9 +189,9 @@ Value Privacy::Person::without(Value value) const {
 
 Privacy::Person Privacy::person_of(const Value& user) {
     return {.id = record_id(user),
-            .email = std::string(text(user, "email")),
-            .email_key = std::string(text(user, "emailKey")),
-            .pseudonym = std::string(text(user, "pseudonym"))};
+            .email = std::string(user.text_at("email")),
+            .email_key = std::string(user.text_at("emailKey")),
+            .pseudonym = std::string(user.text_at("pseudonym"))};
 }
 
 RecordWrite Privacy::audited(std::string actor, std::string action, std::string user,
@@ -217,7 +212,7 @@ Privacy::theirs(const PersonalData* what, const Person* person, std::vector<Valu
     std::vector<std::string> leads;
     for (ValuePtr& record : records) {
         const std::string_view json =
-            what->inside.empty() ? std::string_view{} : text(*record, what->inside);
+            what->inside.empty() ? std::string_view{} : record->text_at(what->inside);
         const bool inside =
             std::any_of(std::begin(needles), std::end(needles), [json](const std::string& needle) {
                 return needle.size() > 2 && json.find(needle) != std::string_view::npos;
@@ -227,7 +222,7 @@ Privacy::theirs(const PersonalData* what, const Person* person, std::vector<Valu
             continue;
         }
         if (what->via.empty()) continue;
-        std::string_view lead = text(*record, what->via);
+        std::string_view lead = record->text_at(what->via);
         if (lead.starts_with(message_source)) lead.remove_prefix(message_source.size());
         if (lead.empty()) continue;
         leads.emplace_back(lead);
@@ -296,7 +291,7 @@ awaitable<result<PersonCounts>> Privacy::export_person(std::string user, std::st
 awaitable<result<Privacy::Person>> Privacy::begin(std::string user, std::string actor) {
     for (int attempt = 1;; ++attempt) {
         CO_TRY(const ValuePtr record, co_await records_.one(users, user));
-        if (text(*record, "status") == "erasing") co_return person_of(*record);
+        if (record->text_at("status") == "erasing") co_return person_of(*record);
         Object body = record_body(*record);
         body.set("status", "erasing");
         body.set("pseudonym", fmt::format("erased_{:016x}{:016x}", random_.next(), random_.next()));
@@ -319,7 +314,7 @@ awaitable<result<std::int64_t>> Privacy::remove_vectors(std::vector<ValuePtr> re
             ++counts->others;
             continue;
         }
-        by_index[std::string(text(*record, "indexId"))].emplace_back(text(*record, "vectorId"));
+        by_index[std::string(record->text_at("indexId"))].emplace_back(record->text_at("vectorId"));
     }
     std::int64_t removed = 0;
     for (auto& [index, ids] : by_index) {
@@ -411,7 +406,7 @@ awaitable<result<PersonCounts>> Privacy::erase_person(std::string user, std::str
 awaitable<result<void>> Privacy::finish(Person person, std::string actor, std::string detail) {
     for (int attempt = 1;; ++attempt) {
         CO_TRY(const ValuePtr record, co_await records_.one(users, person.id));
-        if (text(*record, "status") == "erased") co_return result<void>{};
+        if (record->text_at("status") == "erased") co_return result<void>{};
         const Value* erased_at = record->at_path("erasedAt");
         Object tombstone{{"status", "erased"},
                          {"createdAt", *record->at_path("createdAt")},

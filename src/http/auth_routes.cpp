@@ -14,10 +14,6 @@ constexpr Field change_fields[] = {{.name = "current", .required = true, .size_m
 constexpr Field reset_fields[] = {{.name = "token", .required = true, .size_max = 200},
                                   {.name = "password", .required = true, .size_max = 1024}};
 
-std::string text(const Object& body, std::string_view name) {
-    return std::string(body.find(name)->string_or());
-}
-
 Reply tokens(const identity::SignedIn& signed_in) {
     return {.body = Object{{"accessToken", signed_in.access_token},
                            {"tokenType", "Bearer"},
@@ -50,14 +46,16 @@ awaitable<result<Caller>> AuthRoutes::authenticate(std::string authorization) {
 awaitable<result<Reply>> AuthRoutes::login(Call& call) {
     CO_TRY(const Object body, call.body(login_fields));
     CO_TRY(const auto signed_in,
-           co_await identity_.login(text(body, "email"), text(body, "password"),
+           co_await identity_.login(std::string(body.text("email")),
+                                    std::string(body.text("password")),
                                     std::string(call.request.header("user-agent"))));
     co_return tokens(signed_in);
 }
 
 awaitable<result<Reply>> AuthRoutes::refresh(Call& call) {
     CO_TRY(const Object body, call.body(refresh_fields));
-    CO_TRY(const auto signed_in, co_await identity_.refresh(text(body, "refreshToken")));
+    CO_TRY(const auto signed_in,
+           co_await identity_.refresh(std::string(body.text("refreshToken"))));
     co_return tokens(signed_in);
 }
 
@@ -90,14 +88,15 @@ awaitable<result<Reply>> AuthRoutes::end_session(Call& call) {
 
 awaitable<result<Reply>> AuthRoutes::change_password(Call& call) {
     CO_TRY(const Object body, call.body(change_fields));
-    CO_TRY_VOID(co_await identity_.change_password(call.caller, text(body, "current"),
-                                                   text(body, "password")));
+    CO_TRY_VOID(co_await identity_.change_password(call.caller, std::string(body.text("current")),
+                                                   std::string(body.text("password"))));
     co_return Reply{.status = 204};
 }
 
 awaitable<result<Reply>> AuthRoutes::reset_password(Call& call) {
     CO_TRY(const Object body, call.body(reset_fields));
-    CO_TRY_VOID(co_await identity_.reset_password(text(body, "token"), text(body, "password")));
+    CO_TRY_VOID(co_await identity_.reset_password(std::string(body.text("token")),
+                                                  std::string(body.text("password"))));
     co_return Reply{.status = 204};
 }
 

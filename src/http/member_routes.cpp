@@ -13,11 +13,6 @@ constexpr Field grant_fields[] = {{.name = "role", .required = true, .choices = 
 constexpr Field key_fields[] = {{.name = "name", .required = true, .size_max = 200},
                                 {.name = "role", .required = true, .choices = data::roles}};
 
-std::string text(const Object& body, std::string_view name) {
-    const Value* found = body.find(name);
-    return std::string(found ? found->string_or() : std::string_view{});
-}
-
 Object shown(const Value& record) {
     Object item{{"id", record_id(record)}};
     for (const auto& member : record_body(record)) {
@@ -94,7 +89,7 @@ awaitable<result<void>> MemberRoutes::may_set(Call& call, Role wanted) {
 awaitable<result<Reply>> MemberRoutes::grant(Call& call) {
     CO_TRY(const std::string domain, admitted(call));
     CO_TRY(const Object body, call.body(grant_fields));
-    const std::string user = call.segment("userId"), name = text(body, "role");
+    const std::string user = call.segment("userId"), name = std::string(body.text("role"));
     const Role role = *parse_role(name);
     CO_TRY_VOID(co_await may_set(call, role));
     CO_TRY_VOID(co_await identity_.set_role(user, domain, role, call.caller.subject));
@@ -120,10 +115,11 @@ awaitable<result<Reply>> MemberRoutes::keys(Call& call) {
 awaitable<result<Reply>> MemberRoutes::create_key(Call& call) {
     CO_TRY(const std::string domain, admitted(call));
     CO_TRY(const Object body, call.body(key_fields));
-    const Role role = *parse_role(text(body, "role"));
+    const Role role = *parse_role(std::string(body.text("role")));
     if (rank(role) > own_rank(call)) co_return above();
-    CO_TRY(const std::string key, co_await identity_.create_api_key(text(body, "name"), domain,
-                                                                    role, call.caller.subject));
+    CO_TRY(const std::string key,
+           co_await identity_.create_api_key(std::string(body.text("name")), domain, role,
+                                             call.caller.subject));
     const std::string id = key.substr(4, key.find('.') - 4); // nbk_ID.SECRET
     CO_TRY(const ValuePtr record, co_await identity_.api_key(domain, id));
     Object told = shown(*record);

@@ -80,25 +80,16 @@ std::optional<std::string> take_json(Object* object, std::string_view name) {
     return text;
 }
 
-std::int64_t integer(const Object& object, std::string_view name, std::int64_t otherwise) {
-    const Value* member = object.find(name);
-    return member ? member->integer_or(otherwise) : otherwise;
-}
 milliseconds time_of(const Object& object, std::string_view name, milliseconds otherwise) {
-    return milliseconds(integer(object, name, otherwise.count()));
+    return milliseconds(object.integer(name, otherwise.count()));
 }
-std::string text_of(const Object& object, std::string_view name) {
-    const Value* member = object.find(name);
-    return std::string(member ? member->string_or() : std::string_view{});
-}
-
 result<NewJob> to_job(const Object& sent, std::string payload) {
     NewJob job{.payload = std::move(payload)};
-    job.key = text_of(sent, "key");
+    job.key = std::string(sent.text("key"));
     job.key_window = time_of(sent, "keyWindowMs", job.key_window);
     job.delay = time_of(sent, "delayMs", job.delay);
     if (const Value* at = sent.find("at")) job.at_ms = at->get_if<Date>()->milliseconds;
-    const std::int64_t attempts = integer(sent, "attemptsMax", job.attempts_max);
+    const std::int64_t attempts = sent.integer("attemptsMax", job.attempts_max);
     if (attempts < 1 || attempts > 1'000'000)
         return fail(ErrorCode::invalid_argument, "attemptsMax: must be 1 to 1000000");
     job.attempts_max = static_cast<std::uint32_t>(attempts);
@@ -175,7 +166,7 @@ result<void> may_work(std::string_view queue) {
 }
 
 std::string worker_of(const Call& call, const Object& sent) {
-    std::string worker = text_of(sent, "worker");
+    std::string worker = std::string(sent.text("worker"));
     if (worker.empty()) worker = call.caller.subject;
     if (sent.contains("worker")) return worker;
     const bool good =
@@ -295,7 +286,7 @@ awaitable<result<Reply>> QueueRoutes::claim(Call& call) {
     CO_TRY(const Object body, read_body(claim_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
     JobQueue::ClaimTerms terms;
-    const std::int64_t limit = integer(body, "limit", 1);
+    const std::int64_t limit = body.integer("limit", 1);
     if (limit < 1 || limit > static_cast<std::int64_t>(claim_jobs_max))
         co_return fail(ErrorCode::invalid_argument,
                        fmt::format("limit: must be 1 to {}", claim_jobs_max));
@@ -326,7 +317,7 @@ awaitable<result<Reply>> QueueRoutes::complete(Call& call) {
     CO_TRY(const Object body, read_body(complete_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
     std::vector<JobQueue::Completion> completions{
-        {{call.segment("jobId"), text_of(body, "token")}, std::move(outcome)}};
+        {{call.segment("jobId"), std::string(body.text("token"))}, std::move(outcome)}};
     CO_TRY(const auto acks,
            co_await queue_.complete(call.segment("queue"), std::move(completions)));
     co_return acknowledged(acks);
@@ -336,9 +327,9 @@ awaitable<result<Reply>> QueueRoutes::fail_run(Call& call) {
     CO_TRY(const Value sent, sent_body(call));
     CO_TRY(const Object body, read_body(fail_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
-    JobQueue::Failure failure{{call.segment("jobId"), text_of(body, "token")},
-                              text_of(body, "error")};
-    const std::string after = text_of(body, "after");
+    JobQueue::Failure failure{{call.segment("jobId"), std::string(body.text("token"))},
+                              std::string(body.text("error"))};
+    const std::string after = std::string(body.text("after"));
     if (after == "dead") failure.after = JobQueue::After::dead;
     if (after == "release") failure.after = JobQueue::After::release;
     if (body.contains("retryInMs")) failure.retry_in = time_of(body, "retryInMs", {});
@@ -352,7 +343,7 @@ awaitable<result<Reply>> QueueRoutes::heartbeat(Call& call) {
     CO_TRY(const Value sent, sent_body(call));
     CO_TRY(const Object body, read_body(heartbeat_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
-    std::vector<JobQueue::Run> runs{{call.segment("jobId"), text_of(body, "token")}};
+    std::vector<JobQueue::Run> runs{{call.segment("jobId"), std::string(body.text("token"))}};
     CO_TRY(const auto acks,
            co_await queue_.heartbeat(call.segment("queue"), std::move(runs),
                                      time_of(body, "leaseMs", JobQueue::ClaimTerms().lease)));

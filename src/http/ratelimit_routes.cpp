@@ -36,16 +36,6 @@ constexpr Field block_fields[] = {
 /// A block may also end by hand: `forMs` is not one of it.
 constexpr auto unblock_fields = std::span(block_fields).first(std::size(block_fields) - 1);
 
-std::int64_t integer(const Object& given, std::string_view name, std::int64_t otherwise) {
-    const Value* value = given.find(name);
-    return value ? value->integer_or(otherwise) : otherwise;
-}
-
-std::string_view text(const Object& given, std::string_view name) {
-    const Value* value = given.find(name);
-    return value ? value->string_or() : std::string_view{};
-}
-
 std::string key_of(const Object& given) {
     std::vector<std::string_view> parts;
     if (const Value* key = given.find("key")) {
@@ -105,7 +95,7 @@ void RateLimitRoutes::add_to(Routes& routes) {
 
 /// One of the configuration by its name alone; one of the service's with its limit and period.
 result<RatePolicyPtr> RateLimitRoutes::policy_of(const Object& given) const {
-    const std::string name(text(given, "policy"));
+    const std::string name(given.text("policy"));
     const auto found = configured_.find(name);
     const auto has = [&](std::string_view field) { return given.contains(field); };
     if (found != configured_.end()) {
@@ -123,19 +113,19 @@ result<RatePolicyPtr> RateLimitRoutes::policy_of(const Object& given) const {
                                 printable_name(name)));
     RatePolicySettings settings;
     settings.name = name;
-    settings.limit = integer(given, "limit", 0);
+    settings.limit = given.integer("limit");
     // Of one that is out of range nothing needs to be exact.
     settings.period = std::chrono::milliseconds(
-        std::clamp<std::int64_t>(integer(given, "periodMs", 0), 0, 1'000'000'000'000));
-    settings.burst = integer(given, "burst", 0);
-    if (text(given, "algorithm") == "window") settings.algorithm = RateAlgorithm::sliding_window;
-    settings.fail_open = text(given, "whenAway") != "closed";
+        std::clamp<std::int64_t>(given.integer("periodMs"), 0, 1'000'000'000'000));
+    settings.burst = given.integer("burst");
+    if (given.text("algorithm") == "window") settings.algorithm = RateAlgorithm::sliding_window;
+    settings.fail_open = given.text("whenAway") != "closed";
     return RatePolicy::make(std::move(settings));
 }
 
 result<RateCharge> RateLimitRoutes::charge_of(const Object& given) const {
     TRY(RatePolicyPtr policy, policy_of(given));
-    const std::int64_t cost = integer(given, "cost", policy->settings().cost);
+    const std::int64_t cost = given.integer("cost", policy->settings().cost);
     return RateCharge{std::move(policy), key_of(given), cost};
 }
 
@@ -153,7 +143,7 @@ awaitable<result<Reply>> RateLimitRoutes::act(Call& call, RateAction action) {
 awaitable<result<Reply>> RateLimitRoutes::block(Call& call) {
     CO_TRY(const Object body, call.body(block_fields));
     CO_TRY(const RatePolicyPtr policy, policy_of(body));
-    const std::int64_t ms = integer(body, "forMs", 0);
+    const std::int64_t ms = body.integer("forMs");
     const std::int64_t ms_max = std::chrono::milliseconds(rate_time_max).count();
     if (ms < 1 || ms > ms_max)
         co_return fail(ErrorCode::invalid_argument, fmt::format("forMs: must be 1 to {}", ms_max));

@@ -15,11 +15,6 @@ constexpr Field rotate_fields[] = {{.name = "userId", .size_max = SessionStore::
 /// Sessions are secrets: no cache keeps them.
 const std::vector<std::pair<std::string, std::string>> secret{{"Cache-Control", "no-store"}};
 
-std::string text(const Object& body, std::string_view name) {
-    const Value* value = body.find(name);
-    return std::string(value ? value->string_or() : std::string_view{});
-}
-
 /// The object, or an empty one.
 result<Object> object(Object& body, std::string_view name) {
     Value* value = body.find(name);
@@ -72,7 +67,7 @@ awaitable<result<Reply>> SessionRoutes::create(Call& call) {
     CO_TRY(Object body, call.body(create_fields));
     CO_TRY(Object data, object(body, "data"));
     CO_TRY(const NewSession session,
-           co_await sessions_.create(text(body, "userId"), std::move(data)));
+           co_await sessions_.create(std::string(body.text("userId")), std::move(data)));
     co_return made(201, session);
 }
 
@@ -93,7 +88,8 @@ awaitable<result<Reply>> SessionRoutes::change(Call& call) {
 
 awaitable<result<Reply>> SessionRoutes::rotate(Call& call) {
     CO_TRY(const Object body, call.body(rotate_fields));
-    CO_TRY(const NewSession session, co_await sessions_.rotate(id_in(call), text(body, "userId")));
+    CO_TRY(const NewSession session,
+           co_await sessions_.rotate(id_in(call), std::string(body.text("userId"))));
     co_return made(200, session);
 }
 

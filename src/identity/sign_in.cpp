@@ -20,11 +20,6 @@ constexpr std::size_t client_bytes_max = 300;
 Error refused() { return fail(ErrorCode::unauthorized, "e-mail address or password is wrong"); }
 Error no_token() { return fail(ErrorCode::unauthorized, "the refresh token is not valid"); }
 
-std::string_view text(const Value& record, std::string_view field) {
-    const Value* found = record.at_path(field);
-    return found ? found->string_or() : std::string_view{};
-}
-
 Date date(const Value& record, std::string_view field) {
     const Value* found = record.at_path(field);
     const auto* at = found ? found->get_if<Date>() : nullptr;
@@ -116,9 +111,9 @@ awaitable<result<SignedIn>> Identity::login(std::string email, std::string passw
         CO_TRY(user, co_await records_.first({.collection = &data::users,
                                               .where = {{.field = "emailKey", .value = *key}}}));
     }
-    const std::string hash(user ? text(*user, "passwordHash") : "");
+    const std::string hash(user ? user->text_at("passwordHash") : "");
     CO_TRY(const auto verdict, co_await passwords_.verify(hash, password));
-    const bool active = user && text(*user, "status") == "active";
+    const bool active = user && user->text_at("status") == "active";
     const std::string who = user ? record_id(*user) : "unknown";
     if (!verdict.right || !active) {
         CO_TRY_VOID(co_await records_.commit(audited(who, "sign_in", "refused", who)));
@@ -163,7 +158,7 @@ awaitable<result<SignedIn>> Identity::refresh(std::string token) {
     CO_TRY(const auto tokens, co_await records_.get(data::refresh_tokens, {id}));
     const ValuePtr& used = tokens.front();
     if (!used || date(*used, "expiresAt") <= now()) co_return no_token();
-    const std::string session_id(text(*used, "sessionId"));
+    const std::string session_id(used->text_at("sessionId"));
     CO_TRY(const auto sessions, co_await records_.get(data::sessions, {session_id}));
     const ValuePtr& session = sessions.front();
     if (!session || session->at_path("revokedAt")) co_return no_token();
@@ -171,9 +166,9 @@ awaitable<result<SignedIn>> Identity::refresh(std::string token) {
         CO_TRY_VOID(co_await revoke(session, "a refresh token was used twice"));
         co_return no_token();
     }
-    const std::string user_id(text(*session, "userId"));
+    const std::string user_id(session->text_at("userId"));
     CO_TRY(const ValuePtr user, co_await find_user(user_id));
-    if (text(*user, "status") != "active") co_return no_token();
+    if (user->text_at("status") != "active") co_return no_token();
     SignedIn signed_in;
     signed_in.session = session_id;
     signed_in.refresh_token = "nbr_" + random_text(refresh_bytes);
@@ -217,7 +212,7 @@ awaitable<result<void>> Identity::revoke(ValuePtr session, std::string why) {
         writes.push_back(
             RecordWrite::replace(data::sessions, id, record_version(*session), std::move(body)));
         writes.push_back(
-            audited(std::string(text(*session, "userId")), "session.revoke", "done", id, why));
+            audited(std::string(session->text_at("userId")), "session.revoke", "done", id, why));
         auto revoked = co_await records_.commit(std::move(writes));
         if (revoked || revoked.error().code() != ErrorCode::conflict ||
             tries == attempts_at_a_time_max)
@@ -254,7 +249,7 @@ awaitable<result<RecordPage>> Identity::sessions(std::string user, std::size_t l
 
 awaitable<result<void>> Identity::end_session(std::string user, std::string session) {
     CO_TRY(const auto found, co_await records_.get(data::sessions, {session}));
-    if (!found.front() || text(*found.front(), "userId") != user)
+    if (!found.front() || found.front()->text_at("userId") != user)
         co_return fail(ErrorCode::not_found, "session " + session);
     co_return co_await revoke(found.front(), "ended by its user");
 }
@@ -275,10 +270,10 @@ awaitable<result<void>> Identity::set_password(ValuePtr user, std::string passwo
 awaitable<result<void>> Identity::change_password(Caller caller, std::string current,
                                                   std::string wanted) {
     CO_TRY(const ValuePtr user, co_await find_user(caller.subject));
-    const std::string attempt = sha256(text(*user, "emailKey"));
+    const std::string attempt = sha256(user->text_at("emailKey"));
     CO_TRY_VOID(co_await count_attempt(attempt));
-    CO_TRY(const auto verdict, co_await passwords_.verify(std::string(text(*user, "passwordHash")),
-                                                          std::move(current)));
+    CO_TRY(const auto verdict, co_await passwords_.verify(
+                                   std::string(user->text_at("passwordHash")), std::move(current)));
     if (!verdict.right) co_return refused();
     CO_TRY_VOID(co_await forget_attempts(attempt));
     CO_TRY_VOID(co_await set_password(user, std::move(wanted), {}));
@@ -302,7 +297,7 @@ awaitable<result<void>> Identity::reset_password(std::string token, std::string 
     const std::string id = sha256(token);
     CO_TRY(const auto found, co_await records_.get(data::reset_tokens, {id}));
     if (!found.front() || date(*found.front(), "expiresAt") <= now()) co_return error;
-    const std::string user_id(text(*found.front(), "userId"));
+    const std::string user_id(found.front()->text_at("userId"));
     CO_TRY(const ValuePtr user, co_await find_user(user_id));
     std::vector<RecordWrite> spent;
     spent.push_back(RecordWrite::erase(data::reset_tokens, id, record_version(*found.front())));

@@ -76,6 +76,27 @@ std::int64_t Value::integer_or(std::int64_t otherwise) const noexcept {
     return otherwise;
 }
 
+std::string_view Object::text(std::string_view key, std::string_view otherwise) const noexcept {
+    const Value* member = find(key);
+    return member ? member->string_or(otherwise) : otherwise;
+}
+
+std::int64_t Object::integer(std::string_view key, std::int64_t otherwise) const noexcept {
+    const Value* member = find(key);
+    return member ? member->integer_or(otherwise) : otherwise;
+}
+
+std::string_view Value::text_at(std::string_view dotted,
+                                std::string_view otherwise) const noexcept {
+    const Value* there = at_path(dotted);
+    return there ? there->string_or(otherwise) : otherwise;
+}
+
+std::int64_t Value::integer_at(std::string_view dotted, std::int64_t otherwise) const noexcept {
+    const Value* there = at_path(dotted);
+    return there ? there->integer_or(otherwise) : otherwise;
+}
+
 const Value* Value::at_path(std::string_view dotted) const noexcept {
     const Value* value = this;
     while (value) {

@@ -31,22 +31,12 @@ Error refuse(std::string_view field, std::string_view must) {
     return fail(ErrorCode::invalid_argument, fmt::format("{}: {}", field, must));
 }
 
-std::string_view text_in(const Object& object, std::string_view key) {
-    const Value* value = object.find(key);
-    return value ? value->string_or() : std::string_view{};
-}
-
-std::int64_t integer_in(const Object& object, std::string_view key) {
-    const Value* value = object.find(key);
-    return value ? value->integer_or() : 0;
-}
-
 result<void> check_money(const Object& body) {
-    const auto exponent = currency_exponent(text_in(body, "currency"));
+    const auto exponent = currency_exponent(body.text("currency"));
     if (!exponent) return refuse("currency", "must be a code of ISO 4217, such as EUR");
     if (const Value* given = body.find("exponent"); given && given->integer_or() != *exponent)
         return refuse("exponent", fmt::format("the currency has {} decimal places", *exponent));
-    const std::int64_t amount = integer_in(body, "amount");
+    const std::int64_t amount = body.integer("amount");
     if (amount < 1 || amount > amount_max)
         return refuse("amount", fmt::format("must be 1 to {} minor units", amount_max));
     return {};
@@ -79,7 +69,7 @@ Value shown_payment(const Value& record) {
     Object shown{{"id", record_id(record)}};
     for (const auto& member : record_body(record))
         shown.append(member.key, member.value);
-    const auto exponent = currency_exponent(text_in(shown, "currency"));
+    const auto exponent = currency_exponent(shown.text("currency"));
     shown.set("exponent", exponent ? Value(*exponent) : Value());
     shown.set("version", record_version(record));
     return shown;
@@ -97,8 +87,8 @@ result<State> state_of(const Value& record) {
     state.status = parse_status(status ? status->string_or() : std::string_view{});
     if (!state.status) return fail(ErrorCode::corrupt, "a payment without a status");
     const auto& object = *record.get_if<Object>();
-    state.balances = {integer_in(object, "amount"), integer_in(object, "authorized"),
-                      integer_in(object, "captured"), integer_in(object, "refunded")};
+    state.balances = {object.integer("amount"), object.integer("authorized"),
+                      object.integer("captured"), object.integer("refunded")};
     return state;
 }
 
@@ -135,8 +125,8 @@ awaitable<result<data::KeptAnswer>> Payments::act(data::KeyedRequest request, Ac
 
 awaitable<result<Payments::Decision>> Payments::decide_creation(const std::string& by,
                                                                 const Object& body) {
-    CO_TRY(const Step step, plan({std::nullopt, {.amount = integer_in(body, "amount")}},
-                                 Action::create, std::nullopt));
+    CO_TRY(const Step step,
+           plan({std::nullopt, {.amount = body.integer("amount")}}, Action::create, std::nullopt));
     const Happened happened{.payment_id = new_id(),
                             .number = 1,
                             .action = Action::create,
@@ -175,7 +165,7 @@ awaitable<result<Payments::Decision>> Payments::decide_action(const std::string&
                             .action = action,
                             .from = state.status,
                             .step = step,
-                            .reason = std::string(text_in(body, "reason")),
+                            .reason = std::string(body.text("reason")),
                             .by = by,
                             .at = now()};
     Object payment = record_body(*record);

@@ -15,16 +15,6 @@ constexpr std::size_t page = RecordQuery::limit_max;
 constexpr std::size_t compared_together = 200;
 constexpr int looks_max = 5;
 
-std::string_view text_at(const Value& record, std::string_view key) {
-    const Value* value = record.at_path(key);
-    return value ? value->string_or() : std::string_view{};
-}
-
-std::int64_t integer_at(const Value& record, std::string_view key) {
-    const Value* value = record.at_path(key);
-    return value ? value->integer_or(-1) : -1;
-}
-
 /// One payment's events, as they come.
 class Fold {
 public:
@@ -34,10 +24,10 @@ public:
         if (!fault_.empty()) return;
         ++count_;
         if (count_ == 1) {
-            currency_ = text_at(event, "currency");
-            domain_id_ = text_at(event, "domainId");
+            currency_ = event.text_at("currency");
+            domain_id_ = event.text_at("domainId");
         }
-        const std::int64_t number = integer_at(event, "number");
+        const std::int64_t number = event.integer_at("number", -1);
         if (number != count_) {
             fault_ = number > count_ ? fmt::format("event {} is missing", count_)
                                      : fmt::format("event {} is there twice", number);
@@ -62,8 +52,7 @@ public:
         if (!(state->balances == state_.balances))
             return fmt::format("amount/authorized/captured/refunded are {}, by its events {}",
                                text(state->balances), text(state_.balances));
-        if (text_at(*payment, "currency") != currency_ ||
-            text_at(*payment, "domainId") != domain_id_)
+        if (payment->text_at("currency") != currency_ || payment->text_at("domainId") != domain_id_)
             return "its currency or domain is not its events'";
         return {};
     }
@@ -80,16 +69,16 @@ private:
         const auto refuse = [&](std::string_view why) {
             return fmt::format("event {}: {}", count_, why);
         };
-        const auto action = parse_action(text_at(event, "action"));
-        const auto to = parse_status(text_at(event, "to"));
+        const auto action = parse_action(event.text_at("action"));
+        const auto to = parse_status(event.text_at("to"));
         if (!action || !to) return refuse("no such action or status");
-        if (text_at(event, "from") != (state_.status ? status_name(*state_.status) : ""))
+        if (event.text_at("from") != (state_.status ? status_name(*state_.status) : ""))
             return refuse("begins in another state than the one before ended in");
         if (record_id(event) != event_id(payment_id_, count_) || record_version(event) != 1)
             return refuse("was changed");
-        if (text_at(event, "currency") != currency_ || text_at(event, "domainId") != domain_id_)
+        if (event.text_at("currency") != currency_ || event.text_at("domainId") != domain_id_)
             return refuse("has another currency or domain");
-        auto next = after(state_, *action, integer_at(event, "amount"), *to);
+        auto next = after(state_, *action, event.integer_at("amount", -1), *to);
         if (!next) return refuse(next.error().detail());
         state_ = *next;
         return {};
@@ -120,7 +109,7 @@ private:
         while (true) {
             CO_TRY(const RecordPage found, co_await records_.find(query));
             for (const ValuePtr& event : found.items) {
-                const std::string_view id = text_at(*event, "paymentId");
+                const std::string_view id = event->text_at("paymentId");
                 if (folds.empty() || folds.back().payment_id() != id) {
                     if (folds.size() == compared_together) {
                         CO_TRY_VOID(co_await compare(folds));

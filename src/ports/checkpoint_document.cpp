@@ -24,10 +24,6 @@ Object load_object(const LoadState& load) {
     return object;
 }
 
-std::string text_at(const Value& document, std::string_view path) {
-    const Value* value = document.at_path(path);
-    return std::string(value ? value->string_or() : std::string_view{});
-}
 std::uint64_t number_at(const Value& document, std::string_view path) {
     const Value* value = document.at_path(path);
     return static_cast<std::uint64_t>(value ? value->integer_or() : 0);
@@ -46,13 +42,13 @@ const Array& array_at(const Value& document, std::string_view path) {
 
 LoadState parse_load(const Value& value) {
     LoadState load;
-    load.id = text_at(value, "id");
-    const std::string kind = text_at(value, "kind");
+    load.id = std::string(value.text_at("id"));
+    const std::string kind = std::string(value.text_at("kind"));
     load.kind = kind == "request"     ? LoadState::Kind::request
                 : kind == "reconcile" ? LoadState::Kind::reconcile
                                       : LoadState::Kind::first;
     load.base = number_at(value, "base");
-    load.after = text_at(value, "after");
+    load.after = std::string(value.text_at("after"));
     load.instances = number_at(value, "instances");
     load.instances_estimate = number_at(value, "estimate");
     load.same_history = flag_at(value, "sameHistory");
@@ -110,7 +106,7 @@ result<std::optional<Checkpoint>> parse_checkpoint(const ValuePtr& stored) {
     checkpoint.generation = claimed_generation(stored);
     if (!document.at_path("position") && checkpoint.generation > 0)
         return std::optional<Checkpoint>(); // claimed, and nothing written since
-    const auto text = [&](std::string_view key) { return text_at(document, key); };
+    const auto text = [&](std::string_view key) { return std::string(document.text_at(key)); };
     checkpoint.engine = text("_id");
     checkpoint.slot = text("slot");
     auto position = parse_position(text("position"));

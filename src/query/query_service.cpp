@@ -53,13 +53,8 @@ Answer list_answer(Array items, Page page, Position position) {
             position};
 }
 
-std::string_view text(const Value& document, std::string_view path) {
-    const Value* found = document.at_path(path);
-    return found ? found->string_or() : std::string_view{};
-}
-
 [[nodiscard]] bool admitted(const Scope& scope, const ValuePtr& document) {
-    return document && scope.admits(text(*document, "domainId"));
+    return document && scope.admits(document->text_at("domainId"));
 }
 
 void restrict_to(Filter& filter, const Scope& scope) {
@@ -134,7 +129,7 @@ awaitable<result<std::vector<std::string>>> QueryService::execution_domains(std:
     if (found.empty()) co_return fail(ErrorCode::not_found, "execution " + id);
     std::vector<std::string> domains;
     for (const ValuePtr& instance : found) {
-        const std::string domain(text(*instance, "domainId"));
+        const std::string domain(instance->text_at("domainId"));
         if (std::find(domains.begin(), domains.end(), domain) == domains.end())
             domains.push_back(domain);
     }
@@ -261,7 +256,7 @@ awaitable<result<void>> QueryService::keep_admitted(std::vector<EngineExecution>
 
 awaitable<result<void>> QueryService::add_forms(Array& tasks) {
     for (Value& task : tasks) {
-        const std::string definition_id(text(task, "processDefinitionId"));
+        const std::string definition_id(task.text_at("processDefinitionId"));
         auto known = forms_.find(definition_id);
         if (known == forms_.end()) {
             CO_TRY(const auto found,
@@ -271,7 +266,7 @@ awaitable<result<void>> QueryService::add_forms(Array& tasks) {
             if (forms_.size() >= forms_cached_max) forms_.clear();
             known = forms_.emplace(definition_id, *forms->get_if<Object>()).first;
         }
-        const Value* form = known->second.find(escape_key(text(task, "taskDefinitionKey")));
+        const Value* form = known->second.find(escape_key(task.text_at("taskDefinitionKey")));
         if (!form) continue;
         for (const char* member : {"formKey", "camundaFormRef"}) {
             if (const Value* value = form->at_path(member))
@@ -320,7 +315,7 @@ awaitable<result<Answer>> QueryService::batch_get(Value request, Scope scope) {
         query.limit = batch_ids_max * other_instances_max;
         CO_TRY(const auto documents, co_await ports_.store.find(std::move(query)));
         for (const ValuePtr& document : documents)
-            found.try_emplace(std::string(text(*document, "executionId")), document);
+            found.try_emplace(std::string(document->text_at("executionId")), document);
     }
     Array items;
     for (const std::string& id : wanted) {
@@ -375,7 +370,7 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
     Query query;
     query.collection = collections::events;
     query.filter.all = {
-        {"processInstanceId", Op::equal, Value(text(*found.front(), "processInstanceId"))},
+        {"processInstanceId", Op::equal, Value(found.front()->text_at("processInstanceId"))},
         {"lsn", Op::greater_or_equal, static_cast<std::int64_t>(after.number)}};
     query.sort = {{"lsn", false}, {"ordinal", false}};
     query.limit = limit + 1; // each holds at least one event
@@ -387,7 +382,7 @@ awaitable<result<Answer>> QueryService::timeline(std::string id, Parameters para
         const Value* list = document->at_path("events");
         for (const Value& event : *list->get_if<Array>()) {
             const Value& payload = *event.at_path("payload");
-            CO_TRY(const Position at, parse_position(text(payload, "position")));
+            CO_TRY(const Position at, parse_position(payload.text_at("position")));
             if (!cursor.empty() && at <= after) continue;
             if (items.size() == limit) {
                 if (next.is_null()) next = to_string(last);
@@ -413,7 +408,7 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
         std::vector<std::string> owners;
         std::set<std::string_view> seen;
         for (const ValuePtr& task : tasks) {
-            const std::string_view owner = text(*task, "processInstanceId");
+            const std::string_view owner = task->text_at("processInstanceId");
             if (!owner.empty() && seen.insert(owner).second) owners.emplace_back(owner);
         }
         CO_TRY(const auto documents,
@@ -424,7 +419,7 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
         std::vector<std::string> stale;
         Array items;
         for (const ValuePtr& task : tasks) {
-            const auto owner = executions.find(text(*task, "processInstanceId"));
+            const auto owner = executions.find(task->text_at("processInstanceId"));
             const ValuePtr execution = owner == executions.end() ? nullptr : owner->second;
             Value item = shown(*task);
             Object& object = *item.get_if<Object>();
@@ -435,11 +430,11 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
                 const Value whole = shown(Object{{"variables", *execution->at_path("variables")}});
                 variables = *whole.at_path("variables")->get_if<Object>();
                 const auto* entries = execution->at_path("activeTasks")->get_if<Object>();
-                const Value* copy = entries ? entries->find(text(*task, "_id")) : nullptr;
+                const Value* copy = entries ? entries->find(task->text_at("_id")) : nullptr;
                 const Value* one = copy ? copy->at_path("sync.lsn") : nullptr;
                 const Value* other = task->at_path("sync.lsn");
                 if (one && other && one->integer_or() != other->integer_or())
-                    stale.emplace_back(text(*task, "_id"));
+                    stale.emplace_back(task->text_at("_id"));
             }
             if (const Value* local = object.find("variables")) {
                 const Value locals = *local;
@@ -453,7 +448,7 @@ awaitable<result<Array>> QueryService::with_variables(std::vector<ValuePtr> task
         if (stale.empty() || attempt == agreement_tries_max) co_return items;
         std::vector<std::string> ids;
         for (const ValuePtr& task : tasks)
-            ids.emplace_back(text(*task, "_id"));
+            ids.emplace_back(task->text_at("_id"));
         CO_TRY(auto again, co_await ports_.store.get(collections::tasks, ids));
         // A task may have ended since it was listed.
         std::erase_if(again,
@@ -488,7 +483,7 @@ awaitable<result<Answer>> QueryService::tasks(Parameters parameters, Scope scope
         }
         Array ids;
         for (const ValuePtr& execution : found)
-            ids.emplace_back(text(*execution, "_id"));
+            ids.emplace_back(execution->text_at("_id"));
         request.query.filter.all.push_back({"processInstanceId", Op::in, std::move(ids)});
     }
     CO_TRY(Page page, co_await find_page(ports_.store, request.query));
@@ -520,7 +515,7 @@ awaitable<result<Answer>> QueryService::definition(std::string id, Scope scope) 
     const Position position = ports_.model.applied();
     CO_TRY(const auto found, co_await ports_.store.get(collections::process_definitions, {id}));
     if (!found.front() ||
-        !(admitted(scope, found.front()) || text(*found.front(), "domainId").empty()))
+        !(admitted(scope, found.front()) || found.front()->text_at("domainId").empty()))
         co_return fail(ErrorCode::not_found, "definition " + id);
     Value body = shown(*found.front());
     Object& object = *body.get_if<Object>();

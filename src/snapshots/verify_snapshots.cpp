@@ -21,28 +21,23 @@ constexpr int content_depth_max = 250;
 /// A chain's end may have moved on between two reads.
 constexpr int looks_max = 5;
 
-std::string_view text_at(const Value& record, std::string_view key) {
-    const Value* value = record.at_path(key);
-    return value ? value->string_or() : std::string_view{};
-}
-
 /// Of one snapshot by itself; empty: it is as it was made.
 std::string changed(const Value& record, const Link& link) {
     const Value* content_value = record.at_path("content");
     if (!content_value || !content_value->is<std::string>()) return "has no content";
     const std::string_view text = content_value->string_or();
     if (sha256_hex(text) != link.content_hash) return "its content was changed";
-    if (link.hash() != text_at(record, "hash")) return "its place or its hash was changed";
+    if (link.hash() != record.text_at("hash")) return "its place or its hash was changed";
     if (record_version(record) != 1) return "it was replaced";
     const auto content = parse_canonical_json(text, content_depth_max);
     if (!content) return "its content is no JSON";
-    if (text_at(*content, "id") != link.id) return "its content is another snapshot's";
+    if (content->text_at("id") != link.id) return "its content is another snapshot's";
     for (const char* key : {"taskId", "processInstanceId", "executionId", "domainId"}) {
-        if (text_at(record, key) != text_at(*content, key))
+        if (record.text_at(key) != content->text_at(key))
             return fmt::format("{} is not that of its content", key);
     }
-    const std::string_view instance = text_at(*content, "processInstanceId");
-    if (link.chain != (instance.empty() ? text_at(*content, "taskId") : instance))
+    const std::string_view instance = content->text_at("processInstanceId");
+    if (link.chain != (instance.empty() ? content->text_at("taskId") : instance))
         return "it is in another's chain";
     return {};
 }
@@ -85,7 +80,7 @@ private:
         CO_TRY(const auto found, co_await records_.get(data::snapshot_heads, {"head"}));
         if (!found.front()) co_return Head{};
         co_return Head{found.front()->at_path("sequence")->integer_or(),
-                       std::string(text_at(*found.front(), "hash")), true};
+                       std::string(found.front()->text_at("hash")), true};
     }
 
     /// Each chain by itself: 1, 2, 3 …, each with the hash of the one before it.
@@ -112,7 +107,7 @@ private:
                     what = "it does not hold the hash of the one before it in its chain";
                 note(link, std::move(what));
                 before = link;
-                before_hash = text_at(*record, "hash");
+                before_hash = record->text_at("hash");
             }
             if (progress_) progress_(report_);
             if (found.next.empty()) co_return result<void>{};
@@ -143,7 +138,7 @@ private:
                     note(link, "it does not hold the hash of the one before it in all");
                 }
                 before = link;
-                before_hash = text_at(*record, "hash");
+                before_hash = record->text_at("hash");
                 check_expected(before, before_hash);
             }
             if (found.next.empty()) break;

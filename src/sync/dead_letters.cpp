@@ -26,11 +26,6 @@ constexpr std::size_t listed_instances_max = 1000;
 constexpr std::uint32_t late_ordinal = 1'000'000'000;
 constexpr std::uint32_t late_ordinals_per_piece = 100'000;
 
-std::int64_t integer_in(const Value& document, std::string_view path) {
-    const Value* value = document.at_path(path);
-    return value ? value->integer_or() : 0;
-}
-
 std::set<std::string_view> instances_of(const Transaction& transaction) {
     std::set<std::string_view> ids;
     for (std::size_t i = 0; i < transaction.size(); ++i) {
@@ -96,7 +91,8 @@ DocumentWrite Pipeline::letter_write(Object letter) {
     write.collection = collections::dead_letters;
     write.id = letter.find("_id")->string_or();
     // The letter's own revision, for a replace is guarded by it.
-    write.lsn = static_cast<std::uint64_t>(integer_in(letter, "sync.lsn") + 1);
+    const Value* sync = letter.find("sync");
+    write.lsn = static_cast<std::uint64_t>((sync ? sync->integer_at("lsn") : 0) + 1);
     letter.set("sync", Object{{"lsn", static_cast<std::int64_t>(write.lsn)}});
     write.body = std::make_shared<const Value>(std::move(letter));
     return write;
@@ -112,8 +108,8 @@ awaitable<result<void>> Pipeline::bury(const Transaction& transaction, Share sha
                                                              std::vector<std::string>{id});
                                  },
                                  progress_.store_trouble));
-    const std::int64_t tried = known.front() ? integer_in(*known.front(), "attempts") : 0;
-    const std::int64_t revision = known.front() ? integer_in(*known.front(), "sync.lsn") : 0;
+    const std::int64_t tried = known.front() ? known.front()->integer_at("attempts") : 0;
+    const std::int64_t revision = known.front() ? known.front()->integer_at("sync.lsn") : 0;
     std::string rows;
     for (std::size_t i = 0; i < transaction.size(); ++i)
         append_row(rows, transaction.row(i));
@@ -210,7 +206,7 @@ awaitable<result<void>> Pipeline::answer_letter(const Value& letter) {
         if (outcome.error().error_class() == ErrorClass::cancelled) co_return outcome;
         answered.set("status", "skipped");
         answered.set("answer", outcome.error().message());
-        answered.set("attempts", integer_in(letter, "attempts") + 1);
+        answered.set("attempts", letter.integer_at("attempts") + 1);
     }
     // With the documents in one batch, and after them.
     open_.letters.push_back(letter_write(std::move(answered)));
@@ -222,13 +218,13 @@ awaitable<result<void>> Pipeline::answer_letter(const Value& letter) {
 
 awaitable<result<Transaction>> Pipeline::read_letter(const Value& letter) {
     Transaction transaction;
-    transaction.position.number = static_cast<std::uint64_t>(integer_in(letter, "number"));
+    transaction.position.number = static_cast<std::uint64_t>(letter.integer_at("number"));
     const Value* at = letter.at_path("committedAt");
     const Date* committed = at ? at->get_if<Date>() : nullptr;
     transaction.committed_at_us = committed ? committed->milliseconds * 1000 : 0;
     const std::string id(letter.at_path("_id")->string_or());
     std::string bytes;
-    for (std::int64_t i = 0; i < integer_in(letter, "rowDocuments"); ++i) {
+    for (std::int64_t i = 0; i < letter.integer_at("rowDocuments"); ++i) {
         const std::vector<std::string> ids{fmt::format("{}/{}", id, i)};
         CO_TRY(const auto found,
                co_await until_done(

@@ -26,13 +26,8 @@ Filter stale(const LoadState& load, std::string_view collection) {
     return filter;
 }
 
-std::string_view text(const Value& document, std::string_view path) {
-    const Value* member = document.at_path(path);
-    return member ? member->string_or() : std::string_view{};
-}
-
 bool ended(const Value& execution) {
-    const std::string_view status = text(execution, "status");
+    const std::string_view status = execution.text_at("status");
     return status == "completed" || status == "terminated";
 }
 
@@ -40,7 +35,7 @@ DocumentWrite erased(std::string_view collection, const Value& document, std::ui
     DocumentWrite write;
     write.kind = DocumentWrite::Kind::erase;
     write.collection = collection;
-    write.id = text(document, "_id");
+    write.id = document.text_at("_id");
     write.lsn = base;
     return write;
 }
@@ -52,7 +47,7 @@ DocumentWrite retained(const Value& execution, std::uint64_t base, Date at) {
     body.set("sync", Object{{"lsn", static_cast<std::int64_t>(base)}, {"at", at}});
     DocumentWrite write;
     write.collection = collections::workflow_executions;
-    write.id = text(execution, "_id");
+    write.id = execution.text_at("_id");
     write.lsn = base;
     write.body = std::make_shared<const Value>(std::move(body));
     return write;
@@ -70,13 +65,13 @@ Pipeline::retained_owners(std::span<const ValuePtr> documents) {
     query.without = {"variables"};
     Array ids;
     for (const ValuePtr& document : documents)
-        ids.emplace_back(text(*document, "processInstanceId"));
+        ids.emplace_back(document->text_at("processInstanceId"));
     query.filter.all.push_back({"_id", Operator::in, std::move(ids)});
     query.filter.all.push_back({"retainedAt", Operator::exists, true});
     CO_TRY(const auto owners,
            co_await until_done([&] { return ports_.store.find(query); }, progress_.store_trouble));
     for (const ValuePtr& owner : owners)
-        found.emplace(text(*owner, "_id"));
+        found.emplace(owner->text_at("_id"));
     co_return found;
 }
 
@@ -107,7 +102,7 @@ awaitable<result<void>> Pipeline::settle_stale(std::string_view collection) {
         }
         auto batch = new_batch(); // fenced: another worker may have taken over
         for (const ValuePtr& document : page) {
-            if (spared.contains(std::string(text(*document, "processInstanceId")))) continue;
+            if (spared.contains(std::string(document->text_at("processInstanceId")))) continue;
             const bool keep = may_keep && ended(*document);
             batch->documents.push_back(keep ? retained(*document, load.base, at)
                                             : erased(collection, *document, load.base));

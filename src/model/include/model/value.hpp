@@ -48,6 +48,11 @@ public:
     [[nodiscard]] bool contains(std::string_view key) const noexcept {
         return find(key) != nullptr;
     }
+    /// The member's, as Value's string_or() and integer_or(); `otherwise` where it is missing too.
+    [[nodiscard]] std::string_view text(std::string_view key,
+                                        std::string_view otherwise = {}) const noexcept;
+    [[nodiscard]] std::int64_t integer(std::string_view key,
+                                       std::int64_t otherwise = 0) const noexcept;
     /// Sets or replaces.
     Value& set(std::string_view key, Value value);
     /// The member `key`, made an empty object if it is missing or no object.
@@ -112,6 +117,11 @@ public:
     [[nodiscard]] std::int64_t integer_or(std::int64_t otherwise = 0) const noexcept;
     /// The value at "a.b.c", or null pointer; an Array's elements are not searched.
     [[nodiscard]] const Value* at_path(std::string_view dotted) const noexcept;
+    /// What lies there, as string_or() and integer_or(); `otherwise` where nothing does.
+    [[nodiscard]] std::string_view text_at(std::string_view dotted,
+                                           std::string_view otherwise = {}) const noexcept;
+    [[nodiscard]] std::int64_t integer_at(std::string_view dotted,
+                                          std::int64_t otherwise = 0) const noexcept;
 
     friend bool operator==(const Value&, const Value&) = default;
 
