@@ -57,10 +57,19 @@ result<std::optional<std::int64_t>> Call::if_match() const {
                 "If-Match: must be the ETag of a version, such as \"3\"");
 }
 
-result<Object> Call::body(std::span<const Field> fields) const {
+result<Value> Call::json() const {
     auto parsed = parse_json(request.body, body_depth_max);
     if (!parsed) return fail(ErrorCode::invalid_argument, "body: " + parsed.error().detail());
-    return read_body(fields, *parsed);
+    return parsed;
+}
+
+result<Value> Call::json_or_empty() const {
+    return request.body.empty() ? result<Value>(Object{}) : json();
+}
+
+result<Object> Call::body(std::span<const Field> fields) const {
+    TRY(const Value sent, json());
+    return read_body(fields, sent);
 }
 
 result<void> Call::admit(std::string_view domain, std::string_view what) {

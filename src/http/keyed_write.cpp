@@ -2,18 +2,8 @@
 #include "keyed_write.hpp"
 
 #include "payments/card_numbers.hpp"
-#include "wire/json.hpp"
 
 namespace netbuild::http {
-
-constexpr int body_depth_max = 40;
-
-result<Value> keyed_body(const Call& call) {
-    if (call.request.body.empty()) return Value(Object{});
-    auto parsed = parse_json(call.request.body, body_depth_max);
-    if (!parsed) return fail(ErrorCode::invalid_argument, "body: " + parsed.error().detail());
-    return parsed;
-}
 
 result<data::KeyedRequest> keyed_request(const Call& call, const Value& body) {
     TRY(std::string key, data::read_idempotency_key(call.request.header("idempotency-key")));

@@ -7,8 +7,6 @@ namespace netbuild::http {
 
 // Writes with an Idempotency-Key: what a route does around data::Idempotency::once().
 
-/// The body as it was sent, before anything is known of its fields; none is an empty object.
-[[nodiscard]] result<Value> keyed_body(const Call& call);
 /// Whose request it is, its key and what the key stands for. invalid_argument: no key, or no good
 /// one.
 [[nodiscard]] result<data::KeyedRequest> keyed_request(const Call& call, const Value& body);

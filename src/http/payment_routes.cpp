@@ -38,7 +38,7 @@ awaitable<result<ValuePtr>> PaymentRoutes::admitted(Call& call) {
 }
 
 awaitable<result<Reply>> PaymentRoutes::create(Call& call) {
-    CO_TRY(const Value sent, keyed_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY_VOID(payments::refuse_card_numbers(sent));
     CO_TRY(Object body, read_body(payments::creation_fields(), sent));
     const std::string domain(body.find("domainId")->string_or());
@@ -50,7 +50,7 @@ awaitable<result<Reply>> PaymentRoutes::create(Call& call) {
 
 awaitable<result<Reply>> PaymentRoutes::act(Call& call, Action action) {
     CO_TRY_VOID(co_await admitted(call));
-    CO_TRY(const Value sent, keyed_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY_VOID(payments::refuse_card_numbers(sent));
     CO_TRY(Object body, read_body(payments::action_fields(action), sent));
     CO_TRY(auto request, keyed_request(call, sent));

@@ -15,7 +15,6 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t claim_jobs_max = 100;
 constexpr std::int64_t wait_ms_max = 60'000;
-constexpr int body_depth_max = 40;
 constexpr std::string_view own_prefix = "netbuild:";
 
 constexpr Field backoff_fields[] = {
@@ -63,13 +62,6 @@ constexpr Field fail_fields[] = {
 constexpr Field retry_fields[] = {
     {.name = "ids", .type = FieldType::list, .size_max = JobQueue::jobs_max},
 };
-
-result<Value> sent_body(const Call& call) {
-    if (call.request.body.empty()) return Value(Object{});
-    auto parsed = parse_json(call.request.body, body_depth_max);
-    if (!parsed) return fail(ErrorCode::invalid_argument, "body: " + parsed.error().detail());
-    return parsed;
-}
 
 /// A member that may be any JSON leaves the object; as text. Nothing: it is not there.
 std::optional<std::string> take_json(Object* object, std::string_view name) {
@@ -166,7 +158,7 @@ result<void> may_work(std::string_view queue) {
 }
 
 std::string worker_of(const Call& call, const Object& sent) {
-    std::string worker = std::string(sent.text("worker"));
+    std::string worker(sent.text("worker"));
     if (worker.empty()) worker = call.caller.subject;
     if (sent.contains("worker")) return worker;
     const bool good =
@@ -229,7 +221,7 @@ awaitable<result<Reply>> QueueRoutes::stats(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::add(Call& call) {
-    CO_TRY(Value sent, sent_body(call));
+    CO_TRY(Value sent, call.json_or_empty());
     std::vector<std::string> payloads;
     Object* const whole = sent.get_if<Object>();
     Value* const given = whole ? whole->find("jobs") : nullptr;
@@ -282,7 +274,7 @@ awaitable<result<Reply>> QueueRoutes::cancel(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::claim(Call& call) {
-    CO_TRY(const Value sent, sent_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY(const Object body, read_body(claim_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
     JobQueue::ClaimTerms terms;
@@ -312,7 +304,7 @@ awaitable<result<Reply>> QueueRoutes::claim(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::complete(Call& call) {
-    CO_TRY(Value sent, sent_body(call));
+    CO_TRY(Value sent, call.json_or_empty());
     std::string outcome = take_json(sent.get_if<Object>(), "result").value_or("");
     CO_TRY(const Object body, read_body(complete_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
@@ -324,12 +316,12 @@ awaitable<result<Reply>> QueueRoutes::complete(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::fail_run(Call& call) {
-    CO_TRY(const Value sent, sent_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY(const Object body, read_body(fail_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
     JobQueue::Failure failure{{call.segment("jobId"), std::string(body.text("token"))},
                               std::string(body.text("error"))};
-    const std::string after = std::string(body.text("after"));
+    const std::string_view after = body.text("after");
     if (after == "dead") failure.after = JobQueue::After::dead;
     if (after == "release") failure.after = JobQueue::After::release;
     if (body.contains("retryInMs")) failure.retry_in = time_of(body, "retryInMs", {});
@@ -340,7 +332,7 @@ awaitable<result<Reply>> QueueRoutes::fail_run(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::heartbeat(Call& call) {
-    CO_TRY(const Value sent, sent_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY(const Object body, read_body(heartbeat_fields, sent));
     CO_TRY_VOID(may_work(call.segment("queue")));
     std::vector<JobQueue::Run> runs{{call.segment("jobId"), std::string(body.text("token"))}};
@@ -361,7 +353,7 @@ awaitable<result<Reply>> QueueRoutes::drain(Call& call) {
 }
 
 awaitable<result<Reply>> QueueRoutes::retry(Call& call) {
-    CO_TRY(const Value sent, sent_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY(const Object body, read_body(retry_fields, sent));
     std::vector<std::string> ids;
     if (const Value* given = body.find("ids")) {

@@ -16,7 +16,7 @@ awaitable<result<Reply>> SnapshotRoutes::take(Call& call) {
     const std::string& task = call.segment("taskId");
     CO_TRY(const std::string domain, co_await snapshots_.domain_of(task));
     CO_TRY_VOID(call.admit(domain, "task " + task));
-    CO_TRY(const Value sent, keyed_body(call));
+    CO_TRY(const Value sent, call.json_or_empty());
     CO_TRY_VOID(read_body({}, sent));
     CO_TRY(auto request, keyed_request(call, sent));
     CO_TRY(auto answer, co_await snapshots_.take(std::move(request), task));

@@ -8,6 +8,7 @@
 
 #include "position_lua.hpp"
 #include "wire/percent.hpp"
+#include "words.hpp"
 
 namespace netbuild {
 namespace {
@@ -91,14 +92,6 @@ return 1)");
     return script;
 }
 
-/// The next word of a line.
-std::string_view word(std::string_view& line) {
-    const auto space = std::min(line.find(' '), line.size());
-    const std::string_view found = line.substr(0, space);
-    line.remove_prefix(std::min(space + 1, line.size()));
-    return found;
-}
-
 std::optional<std::int64_t> number(std::string_view text) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -108,7 +101,7 @@ std::optional<std::int64_t> number(std::string_view text) {
 
 std::optional<CacheTag> parse_tag(std::string_view text) {
     CacheTag tag;
-    tag.generation = word(text);
+    tag.generation = next_word(text);
     const auto position = parse_position(text);
     if (tag.generation.empty() || !position) return std::nullopt;
     tag.outdated = *position;
@@ -133,10 +126,10 @@ std::optional<CacheRecord> decode(const CacheKey& key, std::string text, std::in
     const auto end = text.find('\n');
     if (left_ms <= 0 || end == std::string::npos) return std::nullopt;
     std::string_view line = std::string_view(text).substr(0, end);
-    if (word(line) != "nb1") return std::nullopt;
-    const auto position = parse_position(word(line));
-    const auto load_ms = number(word(line)), stale_ms = number(word(line));
-    const std::string_view kind = word(line);
+    if (next_word(line) != "nb1") return std::nullopt;
+    const auto position = parse_position(next_word(line));
+    const auto load_ms = number(next_word(line)), stale_ms = number(next_word(line));
+    const std::string_view kind = next_word(line);
     if (!position || !load_ms || !stale_ms || (kind != "value" && kind != "none"))
         return std::nullopt;
     CacheRecord record;

@@ -13,6 +13,7 @@
 #include "job_scripts.hpp"
 #include "runtime/random.hpp"
 #include "runtime/signal.hpp"
+#include "words.hpp"
 
 namespace netbuild {
 
@@ -29,14 +30,6 @@ std::int64_t to_number(std::string_view text) {
     std::int64_t number = 0;
     std::from_chars(text.data(), text.data() + text.size(), number);
     return number;
-}
-
-/// Takes the word up to the next space, or all.
-std::string_view next_word(std::string_view& text) {
-    const auto space = text.find(' ');
-    const std::string_view word = text.substr(0, space);
-    text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
-    return word;
 }
 
 /// job_scripts.hpp has its form.

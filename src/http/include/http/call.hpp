@@ -45,6 +45,10 @@ public:
     [[nodiscard]] result<void> only(std::initializer_list<std::string_view> parameters) const;
     /// The version in If-Match, "7" with its quotes; nullopt: the header is not there.
     [[nodiscard]] result<std::optional<std::int64_t>> if_match() const;
+    /// The JSON body.
+    [[nodiscard]] result<Value> json() const;
+    /// One that is empty is an empty object.
+    [[nodiscard]] result<Value> json_or_empty() const;
     /// The JSON body by its declaration; errors name the field.
     [[nodiscard]] result<Object> body(std::span<const Field> fields) const;
 
