@@ -12,6 +12,7 @@
 
 #include "app/loads.hpp"
 #include "base/position_header.hpp"
+#include "caches.hpp"
 #include "data/ai_contexts.hpp"
 #include "data/conversations.hpp"
 #include "data/domains.hpp"
@@ -383,8 +384,6 @@ awaitable<result<void>> Application::serve(Roles roles) {
     Metrics metrics(sources);
     http::AuthRoutes auth(identity());
     http::MemberRoutes member_routes(identity());
-    data::Domains domains(*impl.records, impl.clock);
-    http::DomainRoutes domain_routes(domains);
     payments::Payments payments({*impl.records, impl.clock, impl.random});
     http::PaymentRoutes payment_routes(payments);
     snapshots::TaskSnapshots snapshots(
@@ -400,6 +399,12 @@ awaitable<result<void>> Application::serve(Roles roles) {
     Jobs& jobs = toolkit.jobs();
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
+    // Streams within a process are heard by the one that fills them.
+    const bool follows = roles.api || roles.realtime;
+    Caches caches(impl.configuration, impl.executor, impl.clock, *impl.records, events.feed,
+                  follows && (roles.sync || impl.configuration.has("redis.url")));
+    data::Domains domains(*impl.records, impl.clock, caches.domains());
+    http::DomainRoutes domain_routes(domains);
     std::optional<Realtime> realtime;
     if (roles.realtime)
         realtime.emplace(impl.configuration, impl.executor, impl.clock, events.feed, queries(),
@@ -411,7 +416,7 @@ awaitable<result<void>> Application::serve(Roles roles) {
                              return unready_reasons(impl_->store_health, impl_->bus_health,
                                                     impl_->progress, impl_->capturing);
                          },
-                         [&] { return metrics.text() + toolkit.metrics(); },
+                         [&] { return metrics.text() + toolkit.metrics() + caches.metrics(); },
                          token ? &auth : nullptr, impl.documents_bus.get(),
                          [this] { return impl_->record_progress.published; }, &events.feed,
                          impl.configuration.duration("realtime.recheck"),
@@ -439,14 +444,17 @@ awaitable<result<void>> Application::serve(Roles roles) {
     http::Server server(impl.executor, std::move(listener), routes);
     // What can fail comes before the first task, which would have to be joined.
     CO_TRY_VOID(toolkit.start());
-    if (roles.api || roles.realtime) {
+    CO_TRY_VOID(caches.start());
+    if (follows) {
         CO_TRY_VOID(server.listen());
         log::info("listening on {}://{}:{}", scheme, impl.configuration.text("http.host"),
                   server.port());
         tasks.spawn("http", server.run());
         tasks.spawn("engine events", events.feed.follow_engine());
         tasks.spawn("own events", events.feed.follow_documents());
+        tasks.spawn("caches", caches.begin());
     }
+    queries().keep_definitions(caches.definitions());
     if (realtime) tasks.spawn("realtime", realtime->run());
     if (realtime) tasks.spawn("publisher", realtime->publish());
     if (roles.sync) {
@@ -491,6 +499,8 @@ awaitable<result<void>> Application::serve(Roles roles) {
     if (!failure) (void)co_await (wait_for_signal(impl.executor) || ended.wait());
     if (realtime) co_await realtime->stop();
     co_await tasks.stop();
+    queries().keep_definitions(nullptr);
+    co_await caches.stop();
     co_await toolkit.stop();
     if (failure) co_return *failure;
     co_return result<void>{};

@@ -14,6 +14,9 @@ public:
     StoredClock(DocumentStore& store, Clock& clock, std::string engine)
         : store_(store), clock_(clock), engine_(std::move(engine)) {}
     [[nodiscard]] Position applied() const override { return applied_; }
+    [[nodiscard]] std::uint64_t definitions_version() const override {
+        return definitions_version_;
+    }
     [[nodiscard]] std::int64_t lag_ms() const override {
         return checkpoint_us_ == 0
                    ? 0
@@ -23,6 +26,7 @@ public:
         CO_TRY(const auto checkpoint, co_await store_.checkpoint(engine_));
         if (checkpoint) {
             applied_ = checkpoint->model_complete() ? checkpoint->position : Position{};
+            definitions_version_ = checkpoint->definitions_version;
             checkpoint_us_ = checkpoint->at_us;
         }
         co_return result<void>{};
@@ -54,6 +58,7 @@ private:
     Clock& clock_;
     std::string engine_;
     Position applied_;
+    std::uint64_t definitions_version_ = 0;
     std::int64_t checkpoint_us_ = 0;
 };
 
@@ -64,6 +69,9 @@ public:
         : progress_(progress), stored_(stored) {}
     [[nodiscard]] Position applied() const override {
         return standing_by() ? stored_.applied() : progress_.readable();
+    }
+    [[nodiscard]] std::uint64_t definitions_version() const override {
+        return standing_by() ? stored_.definitions_version() : progress_.definitions_version;
     }
     [[nodiscard]] std::int64_t lag_ms() const override {
         if (standing_by()) return stored_.lag_ms();

@@ -331,6 +331,11 @@ void Core::keep(Flight& flight, const CacheStore::Seen& seen, Object object) {
 awaitable<result<void>> Core::fly_shared(Flight& flight) {
     const std::string token = fmt::format("{:016x}{:016x}", random_.next(), random_.next());
     std::optional<CacheStore::Seen> seen;
+    if (!store_.watching()) {
+        // Nobody waits for a store that is away: the loads of this process are still one a key.
+        co_await load(flight, nullptr, {});
+        co_return result<void>{};
+    }
     if (!flight.refresh) {
         flight.mark();
         auto read = co_await store_.read(flight.key);

@@ -9,6 +9,13 @@
 namespace netbuild::data {
 
 awaitable<result<ValuePtr>> Domains::get(std::string id) {
+    if (!cache_) co_return co_await get_stored(std::move(id));
+    CO_TRY(auto record, co_await cache_->get(id));
+    if (!record) co_return fail(ErrorCode::not_found, "domain " + id);
+    co_return record;
+}
+
+awaitable<result<ValuePtr>> Domains::get_stored(std::string id) {
     co_return co_await records_.one(domains, std::move(id));
 }
 
@@ -35,7 +42,8 @@ awaitable<result<ValuePtr>> Domains::put(std::string id, Object body,
                   (expected && done.error().code() == ErrorCode::not_found)))
         co_return fail(ErrorCode::precondition_failed, "domain " + id);
     if (!done) co_return std::move(done).error();
-    co_return co_await get(std::move(id));
+    if (cache_) co_await cache_->forget(id);
+    co_return co_await get_stored(std::move(id));
 }
 
 awaitable<result<RecordPage>> Domains::list(Scope scope, std::size_t limit, std::string after) {

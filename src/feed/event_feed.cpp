@@ -118,7 +118,13 @@ void EventFeed::add(Source source, StreamEventPtr event) {
     added->source = source;
     added->place = place_;
     ring_.add(added);
-    if (listener_) listener_(*added, *payload);
+    for (const Listener& listener : listeners_)
+        listener(*added, *payload);
+}
+
+EventFeed::Listening EventFeed::listen(Listener listener) {
+    const auto place = listeners_.insert(listeners_.end(), std::move(listener));
+    return {&*place, [this, place](const void*) { listeners_.erase(place); }};
 }
 
 } // namespace netbuild::feed

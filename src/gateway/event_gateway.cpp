@@ -77,11 +77,11 @@ EventGateway::EventGateway(Ports ports, GatewayOptions options)
     nsp_->on("authenticate", [this](const SocketPtr& socket, realtime::Event event) {
         server_->spawn("authenticate", on_authenticate(socket, std::move(event)));
     });
-    ports_.feed.listen(
+    listening_ = ports_.feed.listen(
         [this](const feed::FeedEvent& event, const Value& payload) { on_event(event, payload); });
 }
 
-EventGateway::~EventGateway() { ports_.feed.listen({}); }
+EventGateway::~EventGateway() = default;
 
 EventGateway::MemberPtr EventGateway::member_of(const realtime::Socket& socket) const {
     const auto found = members_.find(&socket);

@@ -39,7 +39,10 @@ awaitable<result<Reply>> DomainRoutes::list(Call& call) {
 awaitable<result<Reply>> DomainRoutes::get(Call& call) {
     const std::string& id = call.segment("domainId");
     CO_TRY_VOID(call.admit(id, "domain " + id));
-    CO_TRY(const ValuePtr record, co_await domains_.get(id));
+    // Who names a Position, or wants nothing of a cache, has just written it, perhaps elsewhere.
+    const bool newest = !call.request.header("x-netbuild-min-position").empty() ||
+                        call.request.header("cache-control") == "no-cache";
+    CO_TRY(const ValuePtr record, co_await (newest ? domains_.get_stored(id) : domains_.get(id)));
     const std::string tag = etag(*record);
     if (call.request.header("if-none-match") == tag)
         co_return Reply{.status = 304, .headers = {{"ETag", tag}}};

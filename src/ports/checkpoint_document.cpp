@@ -79,6 +79,7 @@ Object checkpoint_document(const Checkpoint& checkpoint) {
                   {"loading", !checkpoint.model_complete()},
                   {"loads", std::move(loads)},
                   {"loadsDone", Array(checkpoint.loads_done.begin(), checkpoint.loads_done.end())},
+                  {"definitionsVersion", static_cast<std::int64_t>(checkpoint.definitions_version)},
                   {"at", Date{checkpoint.at_us / 1000}}};
 }
 
@@ -121,6 +122,8 @@ result<std::optional<Checkpoint>> parse_checkpoint(const ValuePtr& stored) {
         checkpoint.loads.push_back(parse_load(load));
     for (const Value& id : array_at(document, "loadsDone"))
         checkpoint.loads_done.emplace_back(id.string_or());
+    checkpoint.definitions_version =
+        static_cast<std::uint64_t>(document.integer_at("definitionsVersion"));
     const Value* at = document.at_path("at");
     if (const Date* date = at ? at->get_if<Date>() : nullptr)
         checkpoint.at_us = date->milliseconds * 1000;

@@ -255,18 +255,19 @@ awaitable<result<void>> QueryService::keep_admitted(std::vector<EngineExecution>
 }
 
 awaitable<result<void>> QueryService::add_forms(Array& tasks) {
+    std::map<std::string, ValuePtr, std::less<>> read;
     for (Value& task : tasks) {
         const std::string definition_id(task.text_at("processDefinitionId"));
-        auto known = forms_.find(definition_id);
-        if (known == forms_.end()) {
-            CO_TRY(const auto found,
-                   co_await ports_.store.get(collections::process_definitions, {definition_id}));
-            const Value* forms = found.front() ? found.front()->at_path("forms") : nullptr;
-            if (!forms) continue; // not in the model yet: asked again the next time
-            if (forms_.size() >= forms_cached_max) forms_.clear();
-            known = forms_.emplace(definition_id, *forms->get_if<Object>()).first;
+        auto known = read.find(definition_id);
+        if (known == read.end()) {
+            CO_TRY(auto definition, co_await definition_document(definition_id));
+            known = read.emplace(definition_id, std::move(definition)).first;
         }
-        const Value* form = known->second.find(escape_key(task.text_at("taskDefinitionKey")));
+        // Null: not in the model yet.
+        const Value* forms = known->second ? known->second->at_path("forms") : nullptr;
+        const Object* by_key = forms ? forms->get_if<Object>() : nullptr;
+        const Value* form =
+            by_key ? by_key->find(escape_key(task.text_at("taskDefinitionKey"))) : nullptr;
         if (!form) continue;
         for (const char* member : {"formKey", "camundaFormRef"}) {
             if (const Value* value = form->at_path(member))
@@ -511,13 +512,39 @@ awaitable<result<Answer>> QueryService::definitions(Parameters parameters, Scope
     co_return list_answer(std::move(items), std::move(page), position);
 }
 
+namespace {
+
+awaitable<result<ValuePtr>> stored_definition(DocumentStore& store, std::string id) {
+    CO_TRY(auto found, co_await store.get(collections::process_definitions, {std::move(id)}));
+    co_return std::move(found.front());
+}
+
+} // namespace
+
+awaitable<result<ValuePtr>> QueryService::definition_document(std::string id) {
+    const std::uint64_t version = ports_.model.definitions_version();
+    const Position position = ports_.model.applied();
+    std::string key = fmt::format("{}@{}", id, version);
+    if (!definition_cache_ || version == 0 || position.is_zero() ||
+        key.size() > CacheStore::key_bytes_max)
+        co_return co_await stored_definition(ports_.store, std::move(id));
+    if (auto here = definition_cache_->try_get(key)) co_return here;
+    CO_TRY(auto found,
+           co_await definition_cache_->get(
+               std::move(key), {},
+               [&store = ports_.store, id, position]() -> awaitable<result<cache::Loaded<Value>>> {
+                   CO_TRY(auto read, co_await stored_definition(store, id));
+                   co_return cache::Loaded<Value>{std::move(read), position};
+               }));
+    co_return std::move(found.value);
+}
+
 awaitable<result<Answer>> QueryService::definition(std::string id, Scope scope) {
     const Position position = ports_.model.applied();
-    CO_TRY(const auto found, co_await ports_.store.get(collections::process_definitions, {id}));
-    if (!found.front() ||
-        !(admitted(scope, found.front()) || found.front()->text_at("domainId").empty()))
+    CO_TRY(const auto found, co_await definition_document(id));
+    if (!found || !(admitted(scope, found) || found->text_at("domainId").empty()))
         co_return fail(ErrorCode::not_found, "definition " + id);
-    Value body = shown(*found.front());
+    Value body = shown(*found);
     Object& object = *body.get_if<Object>();
     object.set("id", id);
     object.erase("_id");

@@ -407,6 +407,11 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     writes->events = std::move(batch.events);
     cache_.take_dirty(*writes);
     std::move(batch.letters.begin(), batch.letters.end(), std::back_inserter(writes->documents));
+    for (const DocumentWrite& part : writes->parts) {
+        if (part.collection != collections::process_definitions) continue;
+        definitions_changed();
+        break;
+    }
     writes->checkpoint = checkpoint_at(batch.upto);
     const std::uint64_t load_changes = load_changes_;
     changed_.notify_all(); // room for the next batch
@@ -419,6 +424,7 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     if (progress_.model_complete && progress_.state == State::loading)
         progress_.state = State::streaming;
     progress_.applied = std::max(progress_.applied, batch.upto);
+    progress_.definitions_version = writes->checkpoint->definitions_version;
     if (batch.committed_at_us != 0) progress_.applied_commit_us = batch.committed_at_us;
     progress_.documents += writes->parts.size() + writes->documents.size();
     ++progress_.batches;

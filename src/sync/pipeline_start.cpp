@@ -45,8 +45,15 @@ Checkpoint Pipeline::checkpoint_at(Position position) const {
     checkpoint.source = identity_;
     checkpoint.loads.assign(loads_.begin(), loads_.end());
     checkpoint.loads_done = loads_done_;
+    checkpoint.definitions_version = definitions_version_;
     checkpoint.at_us = ports_.clock.utc_us();
     return checkpoint;
+}
+
+void Pipeline::definitions_changed() {
+    // A store that was emptied begins at 0 again: the time is past what it had.
+    definitions_version_ =
+        std::max(definitions_version_ + 1, static_cast<std::uint64_t>(ports_.clock.utc_us()));
 }
 
 std::shared_ptr<ApplyBatch> Pipeline::new_batch() const {
@@ -103,6 +110,7 @@ awaitable<result<void>> Pipeline::start() {
                          loads_.front().kind != LoadState::Kind::request;
     progress_.model_complete = loads_.empty() || !loads_.front().leaves_model_incomplete();
     progress_.captured = progress_.applied = progress_.published = checkpointed_;
+    progress_.definitions_version = definitions_version_;
     progress_.confirmed = checkpointed_;
     open_.upto = projected_;
     CO_TRY_VOID(co_await find_stored());
@@ -139,6 +147,7 @@ awaitable<result<void>> Pipeline::take_place() {
         epoch_ = checkpoint->position.epoch();
         loads_.assign(checkpoint->loads.begin(), checkpoint->loads.end());
         loads_done_ = checkpoint->loads_done;
+        definitions_version_ = checkpoint->definitions_version;
         if (checkpoint->source != identity_ || end < checkpoint->position.lsn()) {
             const bool another = checkpoint->source != identity_;
             why_anew = "the source is another one than at " +
@@ -149,6 +158,8 @@ awaitable<result<void>> Pipeline::take_place() {
             after = checkpoint->position;
         }
     }
+    // A worker before us may have written some and no checkpoint after it.
+    definitions_changed();
     auto taken = co_await take_stream(after, checkpoint.has_value(), std::move(why_anew));
     if (!taken && after && taken.error().code() == ErrorCode::not_found) {
         CO_TRY(const auto now,

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "data/domain_cache.hpp"
 #include "model/caller.hpp"
 #include "ports/record_store.hpp"
 
@@ -11,10 +12,14 @@ namespace netbuild::data {
 /// Tenants' configuration. Every version is kept; the record's version counts them.
 class Domains {
 public:
-    Domains(RecordStore& records, Clock& clock) : records_(records), clock_(clock) {}
+    /// `cache` null: each one that is asked for is read.
+    Domains(RecordStore& records, Clock& clock, DomainCache* cache = nullptr)
+        : records_(records), clock_(clock), cache_(cache) {}
 
     /// not_found.
     awaitable<result<ValuePtr>> get(std::string id);
+    /// As it is in the store at this moment; not_found.
+    awaitable<result<ValuePtr>> get_stored(std::string id);
     /// Creates it (no `expected`) or replaces the version `expected`; `body` is as domain_fields
     /// have it. precondition_failed: it is there already, or at another version.
     awaitable<result<ValuePtr>> put(std::string id, Object body,
@@ -26,6 +31,7 @@ public:
 private:
     RecordStore& records_;
     Clock& clock_;
+    DomainCache* cache_;
 };
 
 } // namespace netbuild::data

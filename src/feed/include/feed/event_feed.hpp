@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <functional>
+#include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,9 +39,11 @@ public:
     awaitable<result<void>> follow_engine() { return follow(Source::engine); }
     awaitable<result<void>> follow_documents() { return follow(Source::documents); }
 
-    /// Called with each event, in order, after it is in the ring.
+    /// Called with each event, in order, after it is in the ring, as long as what listen() gave is
+    /// held; that ends before the feed.
     using Listener = std::function<void(const FeedEvent& event, const Value& payload)>;
-    void listen(Listener listener) { listener_ = std::move(listener); }
+    using Listening = std::shared_ptr<const void>;
+    [[nodiscard]] Listening listen(Listener listener);
 
     /// Waits until both streams are followed; deadline_exceeded.
     awaitable<result<void>> started(Clock::duration wait);
@@ -68,7 +72,7 @@ private:
     bool begun_[2] = {false, false};
     /// The stream was away: it may have dropped what was not read yet.
     bool doubtful_[2] = {false, false};
-    Listener listener_;
+    std::list<Listener> listeners_;
     Signal changed_;
 };
 

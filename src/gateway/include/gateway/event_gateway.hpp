@@ -135,6 +135,7 @@ private:
     Ports ports_;
     GatewayOptions options_;
     GatewayCounters counters_;
+    feed::EventFeed::Listening listening_;
     std::unique_ptr<realtime::Server> server_;
     realtime::Namespace* nsp_ = nullptr;
     std::unordered_map<const realtime::Socket*, MemberPtr> members_;

@@ -92,6 +92,8 @@ struct Checkpoint {
     std::vector<LoadState> loads;
     /// Ids of the newest requests that are done, the last one newest.
     std::vector<std::string> loads_done;
+    /// Another one after any process definition changed; 0: not known.
+    std::uint64_t definitions_version = 0;
     std::int64_t at_us = 0;
 
     static constexpr std::size_t loads_max = 16, loads_done_max = 64;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/documents.hpp"
 #include "model/caller.hpp"
 #include "ports/document_store.hpp"
 #include "ports/event_bus.hpp"
@@ -52,6 +53,10 @@ public:
     };
     explicit QueryService(Ports ports) : ports_(ports) {}
 
+    /// Where definitions that were read are kept while none in the model changes. It outlives the
+    /// calls; null: nowhere.
+    void keep_definitions(cache::Documents* cache) { definition_cache_ = cache; }
+
     /// Waits as the request wants; not_yet_consistent.
     awaitable<result<void>> wait(Freshness freshness);
 
@@ -83,14 +88,15 @@ private:
                                    std::string_view source, Scope scope);
     [[nodiscard]] Object rendered(const Value& document, Object state, Array tasks,
                                   Position position, std::string_view source) const;
+    /// As of applied() when it is called; null: there is none.
+    awaitable<result<ValuePtr>> definition_document(std::string id);
     /// formKey and camundaFormRef of tasks as the engine's database gives them: only the BPMN has
     /// those.
     awaitable<result<void>> add_forms(Array& tasks);
     awaitable<result<Array>> with_variables(std::vector<ValuePtr> tasks, Filter filter);
 
-    static constexpr std::size_t forms_cached_max = 1000;
     Ports ports_;
-    std::map<std::string, Object, std::less<>> forms_; // by definition id; definitions never change
+    cache::Documents* definition_cache_ = nullptr;
 };
 
 } // namespace netbuild::query

@@ -97,6 +97,8 @@ private:
     awaitable<result<void>> save_checkpoint(Position position);
     [[nodiscard]] std::shared_ptr<ApplyBatch> new_batch() const;
     [[nodiscard]] Checkpoint checkpoint_at(Position position) const;
+    /// The next checkpoint has a number for them that was never there before.
+    void definitions_changed();
 
     // pipeline_load.cpp
     awaitable<result<void>> load();
@@ -182,6 +184,7 @@ private:
     std::uint64_t generation_ = 0;
     Position projected_;
     Position checkpointed_;
+    std::uint64_t definitions_version_ = 0;
     /// The Position::number of the newest event that was stored before our time: of transactions
     /// beyond the checkpoint and up to it, some may be.
     std::uint64_t stored_until_ = 0;

@@ -34,6 +34,8 @@ public:
     State state = State::starting;
     /// Given out by the source; folded and durable in the store; in the event stream.
     Position captured, applied, published;
+    /// As of `applied`: another one after any process definition changed; 0: not known yet.
+    std::uint64_t definitions_version = 0;
     /// Confirmed to the source: need not come again.
     Position confirmed;
     /// Commit time of the last transaction captured and applied, µs since 1970 UTC.
