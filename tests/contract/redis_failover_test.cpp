@@ -29,21 +29,12 @@ struct Client {
     RedisClient& client = connection.client;
 };
 
-/// "127.0.0.1:PORT" of the master that has the slot of `key`, as the cluster says.
-std::string owner(const PrivateRedis& redis, const std::string& key) {
-    std::string port = redis.ask(0, "get " + key); // "MOVED 123 127.0.0.1:PORT", or its value
-    const auto colon = port.rfind(':');
-    if (port.find("MOVED") == std::string::npos) return redis.port(0);
-    port = port.substr(colon + 1);
-    return port.substr(0, port.find_first_not_of("0123456789"));
-}
-
 TEST(RedisCluster, a_slot_that_moves_while_it_is_written_and_read_loses_nothing) {
     const PrivateRedis redis(3, true);
     Client client({.url = redis.url(0)});
     for (int i = 0; i < 50; ++i)
         client.set("{moving}" + std::to_string(i), "before");
-    const int from = redis.at(owner(redis, "{moving}0"));
+    const int from = redis.owner("{moving}0");
     const int to = (from + 1) % 3;
     const std::string slot = redis.ask(0, "cluster keyslot {moving}0");
     const std::string number = slot.substr(slot.find_first_of("0123456789"));
@@ -96,7 +87,7 @@ TEST(RedisCluster, a_master_that_dies_is_followed_to_its_replica_and_tracked_key
     for (const std::string& key : keys)
         client.ask(RedisCommand::on(key, {"WAIT", "1", "5000"}));
     forgotten = 0;
-    const int dead = redis.at(owner(redis, keys.front()));
+    const int dead = redis.owner(keys.front());
     redis.kill(dead);
     for (const std::string& key : keys) // waits out the failover
         EXPECT_EQ(client.get(key), "v") << key;
@@ -107,6 +98,27 @@ TEST(RedisCluster, a_master_that_dies_is_followed_to_its_replica_and_tracked_key
     redis.start(dead);
     redis.until(dead, "info replication", "role:slave");
     EXPECT_EQ(client.get(keys.front()), "after");
+}
+
+TEST(RedisCluster, a_promoted_replica_is_found_by_the_next_command) {
+    PrivateRedis redis(6, true);
+    RedisClient::Options options;
+    options.url = redis.url(1);
+    options.ping_interval = std::chrono::hours(1); // does not find it by that
+    Client client(options);
+    std::string key = "key";
+    while (redis.owner(key) != 0)
+        key += "y";
+    client.set(key, "v");
+    const int replica = redis.replica_of(0);
+    client.ask(RedisCommand::on(key, {"WAIT", "1", "5000"}));
+    redis.kill(0);
+    // That it is away is known, and that nobody has taken over yet.
+    for (int i = 0; i < 3; ++i)
+        EXPECT_FALSE(
+            run(client.context, client.client.execute(RedisCommand::on(key, {"GET", key}), 50ms)));
+    redis.until(replica, "info replication", "role:master");
+    EXPECT_EQ(client.ask(RedisCommand::on(key, {"GET", key}), 2s).text, "v");
 }
 
 TEST(RedisFailover, a_server_that_became_a_replica_is_left_and_asked_again_when_it_is_a_master) {
