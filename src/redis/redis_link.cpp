@@ -89,12 +89,18 @@ struct RedisLink::State {
     bool writing = false;
     bool flush_posted = false;
     bool ready = false;
+    bool greeting = false;    // connected, and the server has not taken all of greet() yet
     bool established = false; // on_ready was called, on_lost not yet
     bool closed = false;
     Clock::duration heard_at{};
     std::string trouble = "not connected yet";
     /// `trouble` says what ended this connection; what follows from that is not worth a word.
     bool named = false;
+
+    /// A server that hangs: its machine still takes connections.
+    [[nodiscard]] bool greeting_overdue() const {
+        return greeting && clock.monotonic() - heard_at >= options.connect_timeout;
+    }
 
     void name_trouble(std::string why) {
         if (!std::exchange(named, true)) trouble = std::move(why);
@@ -172,6 +178,7 @@ void RedisLink::abandon() {
 }
 
 void RedisLink::check(Clock::duration silence_max) {
+    if (state_->greeting_overdue()) return reconnect("no answer to the greeting in time");
     if (!state_->ready || state_->clock.monotonic() - state_->heard_at < silence_max) return;
     reconnect("nothing came for too long");
 }
@@ -180,7 +187,7 @@ void RedisLink::reconnect(std::string why) {
     State& state = *state_;
     if (!state.transport) return;
     state.name_trouble(std::move(why));
-    state.ready = false;
+    state.ready = state.greeting = false;
     state.transport->close();
 }
 
@@ -188,6 +195,7 @@ void RedisLink::expire() {
     State& state = *state_;
     const auto now = state.clock.monotonic();
     const auto self = shared_from_this();
+    if (state.greeting_overdue()) return reconnect("no answer to the greeting in time");
     while (state.expired < state.awaited.size()) {
         auto& oldest = state.awaited[state.expired];
         if (oldest.deadline > now) return;
@@ -277,6 +285,7 @@ void RedisLink::State::greet(const std::shared_ptr<RedisLink>& link) {
                 }
                 if (!last) return;
                 state.ready = state.established = true;
+                state.greeting = false;
                 state.trouble.clear();
                 if (state.events.on_ready) state.events.on_ready();
             },
@@ -342,7 +351,7 @@ awaitable<result<void>> RedisLink::State::read() {
 }
 
 void RedisLink::State::lost() {
-    ready = false;
+    ready = greeting = false;
     name_trouble("the connection was lost");
     if (transport) transport->close();
     transport.reset();
@@ -376,6 +385,7 @@ awaitable<result<void>> RedisLink::run() {
         if (state.closed) break;
         if (outcome) {
             state.heard_at = state.clock.monotonic();
+            state.greeting = true;
             state.greet(self);
             outcome = co_await state.read();
             if (state.established) wait = state.options.reconnect_wait_first;

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client goes through when the servers change under it: on servers of each test's own.
+#include <list>
+
 #include <gtest/gtest.h>
+
+#include <boost/asio/ip/tcp.hpp>
 
 #include "support/private_redis.hpp"
 #include "support/redis_connection.hpp"
@@ -178,6 +182,36 @@ TEST(RedisFailover, a_server_that_is_away_for_a_moment_is_waited_for_and_nothing
     EXPECT_LE(count, done + unknown);
     EXPECT_GT(done, 100);
     EXPECT_EQ(away, 0) << "what waits for a connection is sent when there is one";
+}
+
+TEST(RedisFailover, a_server_that_takes_a_connection_and_says_nothing_is_given_up_and_asked_again) {
+    // As one that hangs while its name has moved on: only another connection finds the new one.
+    using asio::ip::tcp;
+    const std::string port = free_port();
+    Client client({.url = "redis://127.0.0.1:" + port, .ping_interval = std::chrono::hours(1)});
+    tcp::acceptor silent(client.context, {asio::ip::address_v4::loopback(),
+                                          static_cast<std::uint16_t>(std::stoi(port))});
+    std::list<tcp::socket> taken;
+    std::function<void()> take = [&] {
+        silent.async_accept([&](boost::system::error_code ec, tcp::socket socket) {
+            if (ec) return;
+            taken.push_back(std::move(socket));
+            take();
+        });
+    };
+    take();
+    const Deadline deadline(client.clock, 10s);
+    while (taken.size() < 2) {
+        ASSERT_FALSE(deadline.passed(client.clock));
+        must(client.context, client.clock.sleep(1ms));
+    }
+    const auto refused =
+        run(client.context, client.client.execute(RedisCommand::on("key", {"GET", "key"}), 100ms));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::unavailable) << refused.error().message();
+    EXPECT_NE(refused.error().message().find("no answer"), std::string::npos)
+        << refused.error().message();
+    silent.close();
 }
 
 TEST(RedisFaults, a_full_server_and_a_user_without_rights_are_named) {
