@@ -54,6 +54,8 @@ public:
         processes_[server] = std::make_unique<ChildProcess>(std::move(command));
     }
     void kill(int server) { processes_[server]->kill_now(); }
+    void hang(int server) const { processes_[server]->hang(); }
+    void go_on(int server) const { processes_[server]->go_on(); }
 
     /// What redis-cli prints.
     std::string ask(int server, const std::string& command) const {
