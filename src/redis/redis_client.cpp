@@ -254,7 +254,7 @@ public:
     /// the new master by now.
     void demoted(std::optional<std::uint16_t> slot) {
         if (nodes_.topology().is_cluster()) return nodes_.refresh_now();
-        if (const auto link = nodes_.link_for(slot)) link->reconnect("the server is a replica");
+        if (const auto link = nodes_.link_for(slot)) link->leave("the server is a replica");
     }
 
     /// "EVALSHA digest rest" as "EVAL text rest".

@@ -142,6 +142,30 @@ TEST(RedisFailover, a_server_that_became_a_replica_is_left_and_asked_again_when_
     EXPECT_GT(client.client.counters().connections_lost, 0u);
 }
 
+TEST(RedisFailover, what_is_under_way_to_a_server_that_became_a_replica_is_known_not_to_be_done) {
+    const PrivateRedis redis(2, false);
+    Client client({.url = redis.url(0), .timeout = 500ms});
+    client.set("key", "1");
+    redis.ask(0, "replicaof 127.0.0.1 " + redis.port(1));
+    // Some are under way whenever another one is refused.
+    constexpr int calls = 2000;
+    int answers = 0, unavailable = 0;
+    std::string other;
+    for (int i = 0; i < calls; ++i) {
+        client.client.send(RedisCommand::on("key", {"SET", "key", "2"}), [&](result<Reply> reply) {
+            ++answers;
+            const bool away = !reply && reply.error().code() == ErrorCode::unavailable;
+            unavailable += away;
+            if (!away) other = reply ? reply->text : reply.error().message();
+        });
+        client.context.restart();
+        client.context.poll();
+    }
+    while (answers < calls)
+        client.context.run_one();
+    EXPECT_EQ(unavailable, calls) << other;
+}
+
 TEST(RedisFailover, a_server_that_is_away_for_a_moment_is_waited_for_and_nothing_is_sent_twice) {
     PrivateRedis redis(1, false, {"--appendonly", "yes", "--appendfsync", "always"});
     Client client({.url = redis.url(0)});
