@@ -50,8 +50,8 @@ bool begins(std::string_view text, std::initializer_list<std::string_view> words
 
 /// Nothing was executed, and it may be in a moment.
 bool passes(std::string_view error) {
-    return begins(error, {"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "MOVED",
-                          "ASK ", "BUSY "});
+    return begins(error, {"LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN",
+                          "NOREPLICAS", "MOVED", "ASK ", "BUSY "});
 }
 
 Error to_error(const std::string& address, std::string_view error) {
@@ -68,7 +68,8 @@ Error to_error(const std::string& address, std::string_view error) {
 /// What a script's redis.call() failed with stands behind "ERR Error running script …: " in some
 /// versions, and with the error's own word first in others; here its own word is first.
 std::string_view own_words(std::string_view error) {
-    for (const std::string_view word : {"OOM ", "WRONGTYPE ", "READONLY ", "MISCONF "}) {
+    for (const std::string_view word :
+         {"OOM ", "WRONGTYPE ", "READONLY ", "MISCONF ", "NOREPLICAS "}) {
         if (error.starts_with("ERR ")) {
             if (const auto at = error.find(word); at != std::string_view::npos)
                 return error.substr(at);
@@ -253,7 +254,7 @@ public:
     /// the new master by now.
     void demoted(std::optional<std::uint16_t> slot) {
         if (nodes_.topology().is_cluster()) return nodes_.refresh_now();
-        if (const auto link = nodes_.link_for(slot)) link->reconnect("the server is a replica");
+        if (const auto link = nodes_.link_for(slot)) link->leave("the server is a replica");
     }
 
     /// "EVALSHA digest rest" as "EVAL text rest".

@@ -89,12 +89,19 @@ struct RedisLink::State {
     bool writing = false;
     bool flush_posted = false;
     bool ready = false;
+    bool greeting = false;    // connected, and the server has not taken all of greet() yet
+    bool leaving = false;     // it ends when what was sent has been answered
     bool established = false; // on_ready was called, on_lost not yet
     bool closed = false;
     Clock::duration heard_at{};
     std::string trouble = "not connected yet";
     /// `trouble` says what ended this connection; what follows from that is not worth a word.
     bool named = false;
+
+    /// A server that hangs while it is greeted (its machine still takes connections) or left.
+    [[nodiscard]] bool overdue() const {
+        return (greeting || leaving) && clock.monotonic() - heard_at >= options.connect_timeout;
+    }
 
     void name_trouble(std::string why) {
         if (!std::exchange(named, true)) trouble = std::move(why);
@@ -172,6 +179,7 @@ void RedisLink::abandon() {
 }
 
 void RedisLink::check(Clock::duration silence_max) {
+    if (state_->overdue()) return reconnect("no answer to the greeting in time");
     if (!state_->ready || state_->clock.monotonic() - state_->heard_at < silence_max) return;
     reconnect("nothing came for too long");
 }
@@ -180,14 +188,24 @@ void RedisLink::reconnect(std::string why) {
     State& state = *state_;
     if (!state.transport) return;
     state.name_trouble(std::move(why));
-    state.ready = false;
+    state.ready = state.greeting = state.leaving = false;
     state.transport->close();
+}
+
+void RedisLink::leave(std::string why) {
+    State& state = *state_;
+    if (!state.ready) return;
+    if (state.awaited.empty()) return reconnect(std::move(why));
+    state.name_trouble(std::move(why));
+    state.ready = false;
+    state.leaving = true;
 }
 
 void RedisLink::expire() {
     State& state = *state_;
     const auto now = state.clock.monotonic();
     const auto self = shared_from_this();
+    if (state.overdue()) return reconnect("no answer to the greeting in time");
     while (state.expired < state.awaited.size()) {
         auto& oldest = state.awaited[state.expired];
         if (oldest.deadline > now) return;
@@ -277,6 +295,7 @@ void RedisLink::State::greet(const std::shared_ptr<RedisLink>& link) {
                 }
                 if (!last) return;
                 state.ready = state.established = true;
+                state.greeting = false;
                 state.trouble.clear();
                 if (state.events.on_ready) state.events.on_ready();
             },
@@ -323,6 +342,7 @@ void RedisLink::State::take(resp::Reply& reply) {
     if (unwritten > awaited.size()) unwritten = awaited.size();
     if (done.on_reply)
         std::move(done.on_reply)(done.error ? std::move(*done.error) : std::move(reply));
+    if (leaving && awaited.empty() && transport) transport->close();
 }
 
 awaitable<result<void>> RedisLink::State::read() {
@@ -342,7 +362,7 @@ awaitable<result<void>> RedisLink::State::read() {
 }
 
 void RedisLink::State::lost() {
-    ready = false;
+    ready = greeting = leaving = false;
     name_trouble("the connection was lost");
     if (transport) transport->close();
     transport.reset();
@@ -376,6 +396,7 @@ awaitable<result<void>> RedisLink::run() {
         if (state.closed) break;
         if (outcome) {
             state.heard_at = state.clock.monotonic();
+            state.greeting = true;
             state.greet(self);
             outcome = co_await state.read();
             if (state.established) wait = state.options.reconnect_wait_first;

@@ -29,6 +29,7 @@ public:
         std::vector<std::string> setup = {};
         std::size_t queued_bytes_max = std::size_t{64} << 20;
         std::size_t unanswered_max = 1u << 20;
+        /// Of the greeting after it too, which expire() and check() look at.
         Clock::duration connect_timeout = std::chrono::seconds(2);
         Clock::duration reconnect_wait_first = std::chrono::milliseconds(50);
         Clock::duration reconnect_wait_max = std::chrono::seconds(1);
@@ -65,13 +66,15 @@ public:
     bool send(std::string_view command, OnReply&& on_reply, std::size_t replies = 1,
               Clock::duration deadline = no_deadline);
     /// Gives up what is past its deadline, and the connection too if it has been silent since the
-    /// command was sent.
+    /// command, or the greeting, was sent.
     void expire();
     [[nodiscard]] bool ready() const;
     /// Ends a connection from which nothing has come for so long.
     void check(Clock::duration silence_max);
     /// Ends the connection; the next one goes to where the name points then.
     void reconnect(std::string why);
+    /// The same when all that was sent has been answered; nothing more is sent.
+    void leave(std::string why);
     [[nodiscard]] const RedisAddress& address() const;
     /// Why there is no connection.
     [[nodiscard]] std::string trouble() const;

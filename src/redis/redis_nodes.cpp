@@ -155,7 +155,11 @@ bool RedisNodes::execute(std::optional<std::uint16_t> slot, const std::string& c
                          RedisLink::OnReply&& on_reply, std::size_t replies,
                          Clock::duration deadline) {
     const auto link = link_for(slot);
-    if (!link || !link->ready()) return false;
+    if (!link || !link->ready()) {
+        // A master that is away: another one may have its slots by now.
+        if (topology_.is_cluster()) refresh();
+        return false;
+    }
     if (!slot || !topology_.is_cluster())
         return link->send(command, std::move(on_reply), replies, deadline);
     auto shared = std::make_shared<RedisLink::OnReply>(std::move(on_reply));

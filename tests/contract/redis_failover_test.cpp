@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client goes through when the servers change under it: on servers of each test's own.
+#include <list>
+
 #include <gtest/gtest.h>
+
+#include <boost/asio/ip/tcp.hpp>
 
 #include "support/private_redis.hpp"
 #include "support/redis_connection.hpp"
@@ -29,21 +33,12 @@ struct Client {
     RedisClient& client = connection.client;
 };
 
-/// "127.0.0.1:PORT" of the master that has the slot of `key`, as the cluster says.
-std::string owner(const PrivateRedis& redis, const std::string& key) {
-    std::string port = redis.ask(0, "get " + key); // "MOVED 123 127.0.0.1:PORT", or its value
-    const auto colon = port.rfind(':');
-    if (port.find("MOVED") == std::string::npos) return redis.port(0);
-    port = port.substr(colon + 1);
-    return port.substr(0, port.find_first_not_of("0123456789"));
-}
-
 TEST(RedisCluster, a_slot_that_moves_while_it_is_written_and_read_loses_nothing) {
     const PrivateRedis redis(3, true);
     Client client({.url = redis.url(0)});
     for (int i = 0; i < 50; ++i)
         client.set("{moving}" + std::to_string(i), "before");
-    const int from = redis.at(owner(redis, "{moving}0"));
+    const int from = redis.owner("{moving}0");
     const int to = (from + 1) % 3;
     const std::string slot = redis.ask(0, "cluster keyslot {moving}0");
     const std::string number = slot.substr(slot.find_first_of("0123456789"));
@@ -96,7 +91,7 @@ TEST(RedisCluster, a_master_that_dies_is_followed_to_its_replica_and_tracked_key
     for (const std::string& key : keys)
         client.ask(RedisCommand::on(key, {"WAIT", "1", "5000"}));
     forgotten = 0;
-    const int dead = redis.at(owner(redis, keys.front()));
+    const int dead = redis.owner(keys.front());
     redis.kill(dead);
     for (const std::string& key : keys) // waits out the failover
         EXPECT_EQ(client.get(key), "v") << key;
@@ -107,6 +102,27 @@ TEST(RedisCluster, a_master_that_dies_is_followed_to_its_replica_and_tracked_key
     redis.start(dead);
     redis.until(dead, "info replication", "role:slave");
     EXPECT_EQ(client.get(keys.front()), "after");
+}
+
+TEST(RedisCluster, a_promoted_replica_is_found_by_the_next_command) {
+    PrivateRedis redis(6, true);
+    RedisClient::Options options;
+    options.url = redis.url(1);
+    options.ping_interval = std::chrono::hours(1); // does not find it by that
+    Client client(options);
+    std::string key = "key";
+    while (redis.owner(key) != 0)
+        key += "y";
+    client.set(key, "v");
+    const int replica = redis.replica_of(0);
+    client.ask(RedisCommand::on(key, {"WAIT", "1", "5000"}));
+    redis.kill(0);
+    // That it is away is known, and that nobody has taken over yet.
+    for (int i = 0; i < 3; ++i)
+        EXPECT_FALSE(
+            run(client.context, client.client.execute(RedisCommand::on(key, {"GET", key}), 50ms)));
+    redis.until(replica, "info replication", "role:master");
+    EXPECT_EQ(client.ask(RedisCommand::on(key, {"GET", key}), 2s).text, "v");
 }
 
 TEST(RedisFailover, a_server_that_became_a_replica_is_left_and_asked_again_when_it_is_a_master) {
@@ -124,6 +140,30 @@ TEST(RedisFailover, a_server_that_became_a_replica_is_left_and_asked_again_when_
     client.set("key", "3");
     EXPECT_EQ(client.get("key"), "3");
     EXPECT_GT(client.client.counters().connections_lost, 0u);
+}
+
+TEST(RedisFailover, what_is_under_way_to_a_server_that_became_a_replica_is_known_not_to_be_done) {
+    const PrivateRedis redis(2, false);
+    Client client({.url = redis.url(0), .timeout = 500ms});
+    client.set("key", "1");
+    redis.ask(0, "replicaof 127.0.0.1 " + redis.port(1));
+    // Some are under way whenever another one is refused.
+    constexpr int calls = 2000;
+    int answers = 0, unavailable = 0;
+    std::string other;
+    for (int i = 0; i < calls; ++i) {
+        client.client.send(RedisCommand::on("key", {"SET", "key", "2"}), [&](result<Reply> reply) {
+            ++answers;
+            const bool away = !reply && reply.error().code() == ErrorCode::unavailable;
+            unavailable += away;
+            if (!away) other = reply ? reply->text : reply.error().message();
+        });
+        client.context.restart();
+        client.context.poll();
+    }
+    while (answers < calls)
+        client.context.run_one();
+    EXPECT_EQ(unavailable, calls) << other;
 }
 
 TEST(RedisFailover, a_server_that_is_away_for_a_moment_is_waited_for_and_nothing_is_sent_twice) {
@@ -166,6 +206,36 @@ TEST(RedisFailover, a_server_that_is_away_for_a_moment_is_waited_for_and_nothing
     EXPECT_LE(count, done + unknown);
     EXPECT_GT(done, 100);
     EXPECT_EQ(away, 0) << "what waits for a connection is sent when there is one";
+}
+
+TEST(RedisFailover, a_server_that_takes_a_connection_and_says_nothing_is_given_up_and_asked_again) {
+    // As one that hangs while its name has moved on: only another connection finds the new one.
+    using asio::ip::tcp;
+    const std::string port = free_port();
+    Client client({.url = "redis://127.0.0.1:" + port, .ping_interval = std::chrono::hours(1)});
+    tcp::acceptor silent(client.context, {asio::ip::address_v4::loopback(),
+                                          static_cast<std::uint16_t>(std::stoi(port))});
+    std::list<tcp::socket> taken;
+    std::function<void()> take = [&] {
+        silent.async_accept([&](boost::system::error_code ec, tcp::socket socket) {
+            if (ec) return;
+            taken.push_back(std::move(socket));
+            take();
+        });
+    };
+    take();
+    const Deadline deadline(client.clock, 10s);
+    while (taken.size() < 2) {
+        ASSERT_FALSE(deadline.passed(client.clock));
+        must(client.context, client.clock.sleep(1ms));
+    }
+    const auto refused =
+        run(client.context, client.client.execute(RedisCommand::on("key", {"GET", "key"}), 100ms));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), ErrorCode::unavailable) << refused.error().message();
+    EXPECT_NE(refused.error().message().find("no answer"), std::string::npos)
+        << refused.error().message();
+    silent.close();
 }
 
 TEST(RedisFaults, a_full_server_and_a_user_without_rights_are_named) {

@@ -29,12 +29,16 @@ public:
     }
     ~ChildProcess() { end(SIGTERM); }
     void kill_now() { end(SIGKILL); }
+    /// It does nothing until it goes on, as one that hangs; its connections stay.
+    void hang() const { kill(pid_, SIGSTOP); }
+    void go_on() const { kill(pid_, SIGCONT); }
     ChildProcess(const ChildProcess&) = delete;
 
 private:
     void end(int signal) {
         if (pid_ < 0) return;
         kill(pid_, signal);
+        go_on(); // one that hangs takes no signal but SIGKILL
         waitpid(pid_, nullptr, 0);
         pid_ = -1;
     }

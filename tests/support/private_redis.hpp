@@ -43,8 +43,10 @@ public:
         const std::string folder = folder_.file(ports_[server]);
         shell("mkdir -p " + folder);
         std::vector<std::string> command{
-            "redis-server", "--port", ports_[server], "--bind",       "127.0.0.1", "--save", "",
-            "--dir",        folder,   "--logfile",    folder + "/log"};
+            "redis-server", "--port", ports_[server], "--bind", "127.0.0.1", "--save", "", "--dir",
+            folder, "--logfile", folder + "/log",
+            // A replica has its data at once, and not after waiting for others.
+            "--repl-diskless-sync-delay", "0"};
         if (cluster_)
             command.insert(command.end(), {"--cluster-enabled", "yes", "--cluster-port",
                                            bus_ports_[server], "--cluster-node-timeout", "1000"});
@@ -52,6 +54,8 @@ public:
         processes_[server] = std::make_unique<ChildProcess>(std::move(command));
     }
     void kill(int server) { processes_[server]->kill_now(); }
+    void hang(int server) const { processes_[server]->hang(); }
+    void go_on(int server) const { processes_[server]->go_on(); }
 
     /// What redis-cli prints.
     std::string ask(int server, const std::string& command) const {
@@ -70,12 +74,27 @@ public:
             if (ports_[i] == port) return static_cast<int>(i);
         throw std::runtime_error("no server at port " + port);
     }
+    /// The master of a cluster that has the slot of `key`, as the first server says.
+    [[nodiscard]] int owner(const std::string& key) const {
+        const std::string said = ask(0, "get " + key); // "MOVED 123 127.0.0.1:PORT", or its value
+        if (said.find("MOVED") == std::string::npos) return 0;
+        return at(number_after(said, ":"));
+    }
+    /// The one that follows this master.
+    [[nodiscard]] int replica_of(int master) const {
+        until(master, "info replication", "state=online");
+        return at(number_after(ask(master, "info replication"), "port="));
+    }
     [[nodiscard]] const std::string& port(int server) const { return ports_[server]; }
     [[nodiscard]] std::string url(int server) const {
         return "redis://127.0.0.1:" + ports_[server];
     }
 
 private:
+    static std::string number_after(const std::string& text, const std::string& word) {
+        const auto from = text.find(word) + word.size();
+        return text.substr(from, text.find_first_not_of("0123456789", from) - from);
+    }
     static std::string shell(const std::string& command) {
         const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
         if (!pipe) throw std::runtime_error("popen failed");

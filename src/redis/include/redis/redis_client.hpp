@@ -56,7 +56,7 @@ private:
 ///
 /// What a command may fail with:
 /// `unavailable`      nothing was executed: no connection, or the server refused it (LOADING,
-///                    READONLY, CLUSTERDOWN, TRYAGAIN: tried again until the time-out)
+///                    READONLY, CLUSTERDOWN, TRYAGAIN, NOREPLICAS: tried again until the time-out)
 /// `outcome_unknown`  it was sent, and the connection was lost or no answer came in time
 /// `out_of_memory`    OOM
 /// `unauthorized`     NOAUTH, WRONGPASS, NOPERM
