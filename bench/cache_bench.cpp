@@ -90,6 +90,8 @@ int parallel_loads(const std::string& url, std::size_t callers, double& took_ms)
         nodes.push_back(std::make_unique<Texts>(context.get_executor(), clock, *stores.back(),
                                                 cache::Options{.name = name}, codec()));
     }
+    while (!stores[0]->watching() || !stores[1]->watching())
+        context.run_one();
     int loads = 0;
     std::size_t ended = 0, failed = 0;
     const auto begun = SteadyClock::now();

@@ -74,14 +74,15 @@ Core::Core(asio::any_io_executor executor, Clock& clock, CacheStore& store, Opti
       tasks_(executor_, [name = options_.name](const std::string&, const Error& error) {
           log::warning("cache {}: {}", name, error.message());
       }) {
-    store_.listen(options_.name, [this](const CacheStore::Change& change) { changed(change); });
+    listening_ =
+        store_.listen(options_.name, [this](const CacheStore::Change& change) { changed(change); });
 }
 
 Core::~Core() { tasks_.abandon(); }
 
 awaitable<void> Core::stop() {
     stopping_ = true;
-    store_.listen(options_.name, {});
+    listening_.reset();
     co_await tasks_.stop();
 }
 
@@ -333,6 +334,7 @@ awaitable<result<void>> Core::fly_shared(Flight& flight) {
     std::optional<CacheStore::Seen> seen;
     if (!store_.watching()) {
         // Nobody waits for a store that is away: the loads of this process are still one a key.
+        ++counters_.store_errors;
         co_await load(flight, nullptr, {});
         co_return result<void>{};
     }

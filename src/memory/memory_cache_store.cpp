@@ -6,6 +6,9 @@
 namespace netbuild {
 namespace {
 
+/// Those of loaders that ended without a word are looked for when there are twice as many.
+constexpr std::size_t leases_kept_min = 1000;
+
 std::size_t bytes_of(const std::string& cache, const std::string& key, const CacheRecord& record) {
     constexpr std::size_t overhead = 256;
     return cache.size() + 2 * key.size() + record.value.size() + overhead;
@@ -13,12 +16,9 @@ std::size_t bytes_of(const std::string& cache, const std::string& key, const Cac
 
 } // namespace
 
-void MemoryCacheStore::listen(const std::string& cache, Listener listener) {
-    if (!listener) {
-        listeners_.erase(cache);
-        return;
-    }
-    listeners_.emplace(cache, std::move(listener));
+CacheStore::Listening MemoryCacheStore::listen(const std::string& cache, Listener listener) {
+    const auto place = listeners_.emplace(cache, std::move(listener));
+    return {&*place, [this, place](const void*) { listeners_.erase(place); }};
 }
 
 void MemoryCacheStore::tell(std::string_view cache, std::string_view key, std::string_view tag) {
@@ -76,6 +76,10 @@ awaitable<result<CacheStore::Lease>> MemoryCacheStore::lease(CacheKey key, std::
                                                              Clock::duration time) {
     CO_TRY_VOID(check_cache_key(key));
     const auto now = clock_.monotonic();
+    if (leases_.size() >= leases_swept_ * 2 + leases_kept_min) {
+        std::erase_if(leases_, [&](const auto& each) { return each.second.until <= now; });
+        leases_swept_ = leases_.size();
+    }
     Leased& leased = leases_[{key.cache, key.key}];
     const bool granted = leased.until <= now || leased.token == token;
     if (granted) leased = {std::move(token), now + time};

@@ -168,11 +168,9 @@ RedisCacheStore::RedisCacheStore(asio::any_io_executor executor, Clock& clock, O
       client_(std::move(executor), clock,
               client_options(options_.client, [this](auto key) { changed(key); })) {}
 
-void RedisCacheStore::listen(const std::string& cache, Listener listener) {
-    if (listener)
-        listeners_[cache] = std::move(listener);
-    else
-        listeners_.erase(cache);
+CacheStore::Listening RedisCacheStore::listen(const std::string& cache, Listener listener) {
+    const auto place = listeners_.emplace(cache, std::move(listener));
+    return {&*place, [this, place](const void*) { listeners_.erase(place); }};
 }
 
 void RedisCacheStore::changed(std::optional<std::string_view> key) {
@@ -188,12 +186,10 @@ void RedisCacheStore::changed(std::optional<std::string_view> key) {
     const bool is_key = rest.starts_with(":k:{");
     if (!cache || (!is_key && !rest.starts_with(":t:{"))) return;
     const auto name = percent_decode(rest.substr(4, rest.size() - 5), false);
-    const auto listener = listeners_.find(*cache);
-    if (!name || listener == listeners_.end()) return;
-    if (is_key)
-        listener->second({*cache, *name, {}});
-    else
-        listener->second({*cache, {}, *name});
+    if (!name) return;
+    const auto [begin, end] = listeners_.equal_range(*cache);
+    for (auto at = begin; at != end; ++at)
+        at->second(is_key ? Change{*cache, *name, {}} : Change{*cache, {}, *name});
 }
 
 std::string RedisCacheStore::new_generation() {

@@ -22,6 +22,7 @@ struct RedisNodes {
                                                      std::move(options));
             each->start().value();
         }
+        until([&] { return store(0).watching() && store(1).watching(); });
     }
     ~RedisNodes() {
         for (auto& each : stores_)

@@ -121,6 +121,7 @@ private:
     std::map<std::string, Position> untold_;
     bool telling_ = false, stopping_ = false;
     Counters counters_;
+    CacheStore::Listening listening_;
     TaskGroup tasks_;
 };
 

@@ -20,8 +20,7 @@ public:
                                                                .tags_max = 100'000})
         : clock_(clock), options_(options) {}
 
-    /// Of several nodes in one process each is told.
-    void listen(const std::string& cache, Listener listener) override;
+    [[nodiscard]] Listening listen(const std::string& cache, Listener listener) override;
     [[nodiscard]] bool watching() const override { return true; }
     awaitable<result<Seen>> read(CacheKey key) override;
     awaitable<result<Lease>> lease(CacheKey key, std::string token, Clock::duration time) override;
@@ -56,6 +55,7 @@ private:
     std::map<Name, Stored> records_;
     std::deque<std::pair<std::uint64_t, Name>> written_;
     std::map<Name, Leased> leases_;
+    std::size_t leases_swept_ = 0; // how many were left then
     std::map<Name, CacheTag> tags_;
     std::size_t bytes_ = 0;
     std::uint64_t count_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -71,8 +72,10 @@ public:
 
     virtual ~CacheStore() = default;
 
-    /// Told of changes of whatever was read, own ones too. One listener a cache; empty: no more.
-    virtual void listen(const std::string& cache, Listener listener) = 0;
+    /// Told of changes of whatever was read, own ones too, as long as what it gives is held; that
+    /// ends before the store.
+    using Listening = std::shared_ptr<const void>;
+    [[nodiscard]] virtual Listening listen(const std::string& cache, Listener listener) = 0;
     /// Whether listeners are told now. Where not, what was read may be outdated unheard.
     [[nodiscard]] virtual bool watching() const = 0;
 

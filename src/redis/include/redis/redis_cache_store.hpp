@@ -27,7 +27,7 @@ public:
     result<void> start() { return client_.start(); }
     awaitable<void> stop() { co_await client_.stop(); }
 
-    void listen(const std::string& cache, Listener listener) override;
+    [[nodiscard]] Listening listen(const std::string& cache, Listener listener) override;
     [[nodiscard]] bool watching() const override { return client_.connected(); }
     awaitable<result<Seen>> read(CacheKey key) override;
     awaitable<result<Lease>> lease(CacheKey key, std::string token, Clock::duration time) override;
@@ -45,7 +45,7 @@ private:
 
     Options options_;
     Random random_ = Random::from_system();
-    std::map<std::string, Listener, std::less<>> listeners_; // by cache
+    std::multimap<std::string, Listener, std::less<>> listeners_; // by cache
     RedisClient client_;
 };
 
