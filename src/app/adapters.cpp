@@ -105,6 +105,11 @@ data::EmbeddingOptions embedding_options(const Configuration& configuration) {
     return options;
 }
 
+std::string name_on_redis(std::string name, const Configuration& configuration) {
+    if (configuration.has("engine.name")) name += ":" + configuration.text("engine.name");
+    return name;
+}
+
 namespace {
 
 std::unique_ptr<EventBus> make_stream(std::string_view name, const Configuration& configuration,
@@ -113,10 +118,7 @@ std::unique_ptr<EventBus> make_stream(std::string_view name, const Configuration
         RedisBus::Options options;
         options.url = configuration.text("redis.url");
         options.ca_file = configuration.text("redis.ca_file");
-        options.stream = name;
-        // Another engine has a stream of its own: ids of two WALs have no common order.
-        if (configuration.has("engine.name"))
-            options.stream += ":" + configuration.text("engine.name");
+        options.stream = name_on_redis(std::string(name), configuration);
         return std::make_unique<RedisBus>(executor, clock, std::move(options));
     }
     return std::make_unique<MemoryBus>(executor, clock, MemoryBus::Options{});

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "app/adapters.hpp"
 #include "memory/memory_cache_store.hpp"
 #include "metric_text.hpp"
 #include "redis/redis_cache_store.hpp"
@@ -40,7 +41,7 @@ Caches::Caches(const Configuration& configuration, asio::any_io_executor executo
     CacheStore& store = redis_ ? *redis_ : *memory_;
     const auto options = [&](std::string name) {
         cache::Options made;
-        made.name = std::move(name);
+        made.name = name_on_redis(std::move(name), configuration);
         made.memory_max = memory_max;
         made.ttl = configuration.duration("cache.ttl");
         made.stale = std::min<Clock::duration>(made.ttl, stale_max);
@@ -87,9 +88,9 @@ std::string Caches::metrics() const {
                           auto value) {
         const std::string full = fmt::format("netbuild_cache_{}", name);
         append_metric_head(out, full, type, help);
-        for (const auto* cache : {&*domains_, &*definitions_})
-            out += fmt::format("{}{{cache=\"{}\"}} {}\n", full, cache->core().options().name,
-                               value(cache->core()));
+        for (const auto& [cache_name, cache] :
+             {std::pair("domains", &*domains_), std::pair("definitions", &*definitions_)})
+            out += fmt::format("{}{{cache=\"{}\"}} {}\n", full, cache_name, value(cache->core()));
     };
     using cache::Core;
     struct Metric {

@@ -18,6 +18,9 @@
 
 namespace netbuild::app {
 
+/// A name on a Redis that several engines may share: ids of two WALs have no common order.
+[[nodiscard]] std::string name_on_redis(std::string name, const Configuration& configuration);
+
 /// What the configuration names, made but not yet connected.
 [[nodiscard]] std::unique_ptr<DocumentStore> make_store(const Configuration& configuration);
 /// NetBuild's own data: in the same database, or in a SQLite file of its own.
