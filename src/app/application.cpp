@@ -399,10 +399,11 @@ awaitable<result<void>> Application::serve(Roles roles) {
     Jobs& jobs = toolkit.jobs();
     EventFeed events(impl.configuration, impl.executor, impl.clock, *impl.bus,
                      impl.documents_bus.get(), queries());
-    // Streams within a process are heard by the one that fills them.
+    // A stream within a process is heard by the one that fills it; a standby does not fill its own.
+    const bool fills = roles.sync && impl.configuration.text("engine.source") != "wal";
     const bool follows = roles.api || roles.realtime;
     Caches caches(impl.configuration, impl.executor, impl.clock, *impl.records, events.feed,
-                  follows && (roles.sync || impl.configuration.has("redis.url")));
+                  fills || impl.configuration.has("redis.url"));
     data::Domains domains(*impl.records, impl.clock, caches.domains());
     http::DomainRoutes domain_routes(domains);
     std::optional<Realtime> realtime;

@@ -24,6 +24,8 @@ std::unique_ptr<RedisCacheStore> make_redis_store(const Configuration& configura
                       .ca_file = configuration.text("redis.ca_file"),
                       .name = "netbuild-cache",
                       .timeout = configuration.duration("cache.timeout")};
+    // A tag for each id that anybody asks for: no longer than what has it.
+    options.tag_time = 2 * configuration.duration("cache.ttl") + stale_max;
     return std::make_unique<RedisCacheStore>(executor, clock, std::move(options));
 }
 
@@ -32,8 +34,9 @@ std::unique_ptr<RedisCacheStore> make_redis_store(const Configuration& configura
 Caches::Caches(const Configuration& configuration, asio::any_io_executor executor, Clock& clock,
                RecordStore& records, feed::EventFeed& events, bool heard)
     : events_(events) {
-    const auto memory_max = static_cast<std::size_t>(configuration.integer("cache.memory_max"));
-    if (!heard || memory_max == 0) return;
+    const auto memory_max = static_cast<std::size_t>(
+        std::max<std::int64_t>(0, configuration.integer("cache.memory_max")));
+    if (memory_max == 0) return;
     redis_ = make_redis_store(configuration, executor, clock);
     if (!redis_)
         memory_ = std::make_unique<MemoryCacheStore>(
@@ -44,12 +47,13 @@ Caches::Caches(const Configuration& configuration, asio::any_io_executor executo
         made.name = name_on_redis(std::move(name), configuration);
         made.memory_max = memory_max;
         made.ttl = configuration.duration("cache.ttl");
+        made.jitter = 0; // the guide says how long at most
         made.stale = std::min<Clock::duration>(made.ttl, stale_max);
         return made;
     };
     domains_.emplace(executor, clock, store, options("domains"), cache::document_codec());
     definitions_.emplace(executor, clock, store, options("definitions"), cache::document_codec());
-    domain_cache_.emplace(*domains_, records);
+    if (heard) domain_cache_.emplace(*domains_, records);
 }
 
 Caches::~Caches() = default;
@@ -106,7 +110,8 @@ std::string Caches::metrics() const {
         {"load_failures_total", "Reads of the store that failed", &cache::Counters::load_failures},
         {"stale_hits_total", "Answered past its time while one loads anew",
          &cache::Counters::stale_hits},
-        {"store_errors_total", "Calls of Redis that failed", &cache::Counters::store_errors}};
+        {"store_errors_total", "Times that Redis was away or failed",
+         &cache::Counters::store_errors}};
     for (const Metric& metric : all)
         each(metric.name, "counter", metric.help,
              [&](const Core& core) { return core.counters().*metric.count; });

@@ -18,8 +18,8 @@ namespace netbuild::app {
 /// definitions while none in the model changes. Shared by the fleet where `redis.url` is set.
 class Caches {
 public:
-    /// `heard`: this process hears of what others write, for it captures it or shares a stream
-    /// with who does. Where it does not, nothing is kept.
+    /// `heard`: this process hears of what others write to domains. Where it does not, those are
+    /// not kept; definitions need no message.
     Caches(const Configuration& configuration, asio::any_io_executor executor, Clock& clock,
            RecordStore& records, feed::EventFeed& events, bool heard);
     ~Caches();

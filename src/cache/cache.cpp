@@ -335,6 +335,7 @@ awaitable<result<void>> Core::fly_shared(Flight& flight) {
     if (!store_.watching()) {
         // Nobody waits for a store that is away: the loads of this process are still one a key.
         ++counters_.store_errors;
+        flight.mark();
         co_await load(flight, nullptr, {});
         co_return result<void>{};
     }

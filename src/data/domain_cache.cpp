@@ -18,8 +18,12 @@ void DomainCache::missed(Position position) {
 }
 
 void DomainCache::hear(const StreamEvent& event) {
+    // An id that other programs wrote as no text, or too long, is never kept.
+    const bool kept =
+        !event.domain_id.empty() && event.domain_id.size() <= CacheStore::key_bytes_max;
     // domain:created, too: that there is none may be known here.
-    if (event.type.starts_with("domain:")) documents_.outdate(event.domain_id, event.position);
+    if (kept && event.type.starts_with("domain:"))
+        documents_.outdate(event.domain_id, event.position);
     heard_ = event.position;
 }
 

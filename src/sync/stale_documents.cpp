@@ -110,7 +110,7 @@ awaitable<result<void>> Pipeline::settle_stale(std::string_view collection) {
         if (!batch->documents.empty())
             CO_TRY_VOID(co_await until_done([&] { return ports_.store.apply(batch); },
                                             progress_.store_trouble));
-        if (of_definitions && !batch->documents.empty()) definitions_changed();
+        if (of_definitions) definitions_changed(); // a worker before us may have erased them
         if (page.size() < page_documents) co_return result<void>{};
         query.after = {*page.back()->at_path("_id")};
     }
