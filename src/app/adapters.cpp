@@ -136,13 +136,19 @@ std::unique_ptr<EventBus> make_documents_bus(const Configuration& configuration,
     return make_stream("netbuild:documents", configuration, executor, clock);
 }
 
+RedisClient::Options redis_options(const Configuration& configuration,
+                                   RedisClient::Options options) {
+    options.url = configuration.text("redis.url");
+    options.ca_file = configuration.text("redis.ca_file");
+    return options;
+}
+
 std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
                                         const asio::any_io_executor& executor, Clock& clock,
                                         RedisClient::Options options) {
     if (!configuration.has("redis.url")) return nullptr;
-    options.url = configuration.text("redis.url");
-    options.ca_file = configuration.text("redis.ca_file");
-    return std::make_unique<RedisClient>(executor, clock, std::move(options));
+    return std::make_unique<RedisClient>(executor, clock,
+                                         redis_options(configuration, std::move(options)));
 }
 
 std::unique_ptr<SpillArea> make_spill(const Configuration& configuration) {

@@ -20,10 +20,9 @@ std::unique_ptr<RedisCacheStore> make_redis_store(const Configuration& configura
                                                   Clock& clock) {
     if (!configuration.has("redis.url")) return nullptr;
     RedisCacheStore::Options options;
-    options.client = {.url = configuration.text("redis.url"),
-                      .ca_file = configuration.text("redis.ca_file"),
-                      .name = "netbuild-cache",
-                      .timeout = configuration.duration("cache.timeout")};
+    options.client =
+        redis_options(configuration, {.name = "netbuild-cache",
+                                      .timeout = configuration.duration("cache.timeout")});
     // A tag for each id that anybody asks for: no longer than what has it.
     options.tag_time = 2 * configuration.duration("cache.ttl") + stale_max;
     return std::make_unique<RedisCacheStore>(executor, clock, std::move(options));

@@ -7,6 +7,7 @@
 #include "telemetry/log.hpp"
 
 namespace netbuild::data {
+
 void DomainCache::begin(Position position) {
     heard_ = position;
     missed(position);

@@ -407,11 +407,10 @@ awaitable<result<void>> Pipeline::apply_one(Batch batch) {
     writes->events = std::move(batch.events);
     cache_.take_dirty(*writes);
     std::move(batch.letters.begin(), batch.letters.end(), std::back_inserter(writes->documents));
-    for (const DocumentWrite& part : writes->parts) {
-        if (part.collection != collections::process_definitions) continue;
+    if (std::any_of(writes->parts.begin(), writes->parts.end(), [](const DocumentWrite& part) {
+            return part.collection == collections::process_definitions;
+        }))
         definitions_changed();
-        break;
-    }
     writes->checkpoint = checkpoint_at(batch.upto);
     const std::uint64_t load_changes = load_changes_;
     changed_.notify_all(); // room for the next batch

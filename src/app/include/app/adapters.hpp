@@ -37,6 +37,9 @@ namespace netbuild::app {
 [[nodiscard]] data::EmbeddingOptions embedding_options(const Configuration& configuration);
 [[nodiscard]] std::unique_ptr<EventBus>
 make_bus(const Configuration& configuration, const asio::any_io_executor& executor, Clock& clock);
+/// `options` with where redis.url leads.
+[[nodiscard]] RedisClient::Options redis_options(const Configuration& configuration,
+                                                 RedisClient::Options options);
 /// A client of `redis.url` with `options` for the rest; null without it.
 [[nodiscard]] std::unique_ptr<RedisClient> make_redis(const Configuration& configuration,
                                                       const asio::any_io_executor& executor,
